@@ -1,0 +1,27 @@
+"""PostgreSQL addresses, for Django and for sessions that Django does not manage."""
+
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+APPLICATION_ROLE = "tracking_app"
+"""What every serving session is, whatever it logged in as: it may insert and read, never change."""
+
+
+def django_database(url: str, *, role: str | None) -> dict[str, Any]:
+    """One entry of Django's DATABASES from a libpq URL; ``role`` is taken on after the login."""
+    parts = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+    options = {name: value for name, value in parts.items() if name not in {"dbname", "user", "password", "host", "port"}}
+    if role is not None:
+        options["assume_role"] = role
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.get("dbname", "postgres"),
+        "USER": parts.get("user", ""),
+        "PASSWORD": parts.get("password", ""),
+        "HOST": parts.get("host", ""),
+        "PORT": str(parts.get("port", "")),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }

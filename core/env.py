@@ -1,0 +1,103 @@
+"""The settings that an operator gives: the only reader of ``os.environ``, typed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Secret = Annotated[str, Meta(min_length=32)]
+HexKey = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+KeyRing = Annotated[str, Meta(pattern="^[1-9][0-9]{0,3}:[0-9a-f]{64}(,[1-9][0-9]{0,3}:[0-9a-f]{64})*$")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Processes = Annotated[int, Meta(ge=1, le=64)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and says what to do."""
+
+
+def _upper(name: str) -> str:
+    return name.upper()
+
+
+class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
+    """Every setting, its type, its default and what it is for; README.md's table is made from this."""
+
+    data_dir: Annotated[
+        Path, Meta(description="Folder of all that `make run` keeps: database, secrets, fence.")
+    ] = Path(".data")
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to listen on.")] = 8000
+    database_url: Annotated[
+        str | None,
+        Meta(description="PostgreSQL that serves, as `postgresql://…`. Unset: the one that `make run` starts."),
+    ] = None
+    database_owner_url: Annotated[
+        str | None, Meta(description="Login that migrates and may create roles. Unset: `DATABASE_URL`.")
+    ] = None
+
+    secret_key: Annotated[Secret | None, Meta(description="Django's signing key, 32 characters or more.")] = None
+    number_key: Annotated[
+        HexKey | None, Meta(description="Hides the order of numbers, 64 hex digits. May never change once one is out.")
+    ] = None
+    customer_tag_keys: Annotated[
+        KeyRing | None,
+        Meta(description="Keys of the customers' pseudonyms, `id:64 hex digits,…`; the last serves new events."),
+    ] = None
+
+    shard: Annotated[
+        Annotated[int, Meta(ge=0, le=31)], Meta(description="Which of 32 independent databases this one is.")
+    ] = 0
+    fence: Annotated[
+        Path | None,
+        Meta(description="File that holds the highest block ever leased; keep it off the database's volume."),
+    ] = None
+    issuance_requires_key: Annotated[
+        bool, Meta(description="`1` closes issuing to callers without an API key.")
+    ] = False
+    queue_limit: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)],
+        Meta(description="Requests of one process that may wait for a commit; more get 503 at once."),
+    ] = 4096
+    deadline: Annotated[
+        Annotated[float, Meta(gt=0, le=300)],
+        Meta(description="Seconds that a request waits for its commit before it gets 503."),
+    ] = 10.0
+    allow_unsafe_database: Annotated[
+        bool, Meta(description="`1` issues from a PostgreSQL that runs with fsync off. For tests.")
+    ] = False
+
+    allowed_hosts: Annotated[str, Meta(description="Host names served, comma-separated.")] = "localhost,127.0.0.1,[::1]"
+    https_only: Annotated[
+        bool | None, Meta(description="`0` serves plain HTTP. Unset: HTTPS only, except under `make run`.")
+    ] = None
+    web_concurrency: Annotated[
+        Processes | None, Meta(description="Web processes. Unset: one per core, two at least.")
+    ] = None
+    debug: Annotated[bool, Meta(description="`1` shows Django's debug pages. Refused in production.")] = False
+    log_level: Annotated[
+        Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")],
+        Meta(description="DEBUG, INFO, WARNING or ERROR."),
+    ] = "INFO"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the one that `make run` starts."""
+        return self.database_url is None
+
+
+def load(environ: Mapping[str, str] | None = None) -> Env:
+    """Read the settings; an empty value counts as unset.
+
+    Raises:
+        SettingsError: a value does not fit its setting.
+    """
+    given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
+    try:
+        return msgspec.convert(given, Env, strict=False, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$.")
+        raise SettingsError(f"Setting {where.rstrip('`')}: {reason}. README.md lists the settings.") from None

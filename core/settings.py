@@ -1,0 +1,86 @@
+"""Django's settings, derived from core.env: the same everywhere but for what the operator gave."""
+
+import secrets as random_secrets
+from pathlib import Path
+from typing import Any
+
+
+from core import databases
+from core.embedded import postgres, secrets
+from core.env import Env, load
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+ENV: Env = secrets.complete(load())
+# An embedded service has no key before its first `make run`; commands that sign nothing still work.
+SECRET_KEY = ENV.secret_key or random_secrets.token_urlsafe(48)
+DEBUG = ENV.debug
+ALLOWED_HOSTS = [host.strip() for host in ENV.allowed_hosts.split(",") if host.strip()]
+
+_serving_url = ENV.database_url or postgres.serving_url(ENV.data_dir)
+_owner_url = ENV.database_owner_url or ENV.database_url or postgres.owner_url(ENV.data_dir)
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": databases.django_database(_serving_url, role=databases.APPLICATION_ROLE),
+    "owner": databases.django_database(_owner_url, role=None) | {"TEST": {"MIRROR": "default"}},
+}
+DATABASE_URL = _serving_url
+
+INSTALLED_APPS = [
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "core",
+    "ledger",
+    "issuance",
+    "schema",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "core.urls"
+WSGI_APPLICATION = "core.wsgi.application"
+ASGI_APPLICATION = "core.asgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+APPEND_SLASH = False  # a redirect would be a second request, and here a request is an issuance
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True  # the sidecar's files are served from its package; nothing to collect
+
+HTTPS_ONLY = ENV.https_only if ENV.https_only is not None else not ENV.embedded
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "core.problems.exception_handler",
+}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": ENV.log_level},
+}
