@@ -1,0 +1,73 @@
+"""Serials in hand: which come next, and when to lease more."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from issuance.domain.number import BLOCK_BITS, BLOCK_SIZE
+
+LARGEST_LEASE = 1024
+"""Blocks: a million serials, so that one slip of the rate does not burn a shard's worth."""
+
+
+class Reserve:
+    """Leased serials of one session, used in increasing order and never twice."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[int] = deque()
+        self._next = 0
+        self._left = 0
+        self._highest = -1
+
+    def __len__(self) -> int:
+        """Serials left."""
+        return self._left + len(self._blocks) * BLOCK_SIZE
+
+    def add(self, blocks: Iterable[int]) -> None:
+        """Put leased blocks behind those in hand.
+
+        Raises:
+            ValueError: a block is not above all that were ever added; serials would not increase.
+        """
+        for block in blocks:
+            if block <= self._highest:
+                raise ValueError(f"Block {block} comes after block {self._highest}; serials must increase.")
+            self._highest = block
+            self._blocks.append(block)
+
+    def take(self) -> int:
+        """The next serial.
+
+        Raises:
+            IndexError: none is left.
+        """
+        if not self._left:
+            self._next = self._blocks.popleft() << BLOCK_BITS
+            self._left = BLOCK_SIZE
+        serial = self._next
+        self._next += 1
+        self._left -= 1
+        return serial
+
+
+class Demand:
+    """How many serials a second are used at present, and so when and how many blocks to lease."""
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._count = 0
+        self._rate = 0.0
+
+    def used(self, count: int, now: float) -> None:
+        """Note that ``count`` serials were used; ``now`` is in seconds of a monotonic clock."""
+        self._count += count
+        elapsed = now - self._since
+        if elapsed >= 1.0:
+            self._rate = self._count / elapsed
+            self._since, self._count = now, 0
+
+    def blocks_to_lease(self, left: int) -> int:
+        """Blocks to lease now, with ``left`` serials in hand: a second's worth, once less than half of that is left."""
+        second = max(self._rate, float(self._count), BLOCK_SIZE / 2)
+        if left > second / 2:
+            return 0
+        return min(LARGEST_LEASE, -(-int(second) // BLOCK_SIZE))
