@@ -1,0 +1,206 @@
+"""The tracking number: 16 characters that hold a serial and a route, and show no order.
+
+    PPPPPPPPPPP OO DD C     P  53 bits in Crockford base 32: E(region), 21 bits, then C(offset), 32 bits
+                            O  origin, D  destination: ISO 3166-1 alpha-2
+                            C  check character over the 15 before it: ISO/IEC 7064 MOD 37,36
+
+A serial is 41 bits, never handed out twice: shard (5), rest of the region (16), offset (20).
+"""
+
+import re
+from functools import lru_cache
+from hashlib import blake2s
+from typing import NamedTuple
+
+from issuance.domain.permutation import Feistel, walk
+
+LENGTH = 16
+KEY_BYTES = 32
+
+SERIAL_BITS = 41
+OFFSET_BITS = 20
+REGION_BITS = SERIAL_BITS - OFFSET_BITS
+SHARD_BITS = 5
+CODE_BITS = 32
+BLOCK_BITS = 10
+
+CAPACITY = 1 << SERIAL_BITS
+SHARDS = 1 << SHARD_BITS
+SHARD_CAPACITY = CAPACITY // SHARDS
+BLOCK_SIZE = 1 << BLOCK_BITS
+BLOCKS_PER_SHARD = SHARD_CAPACITY // BLOCK_SIZE
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+_REGIONS = 1 << REGION_BITS
+_OFFSET_MASK = (1 << OFFSET_BITS) - 1
+_CODE_MASK = (1 << CODE_BITS) - 1
+_PAIR_MASK = (1 << 10) - 1  # two characters of base 32
+
+_FORM = re.compile(f"[0-7][{CROCKFORD}]{{10}}[A-Z]{{4}}[0-9A-Z]", re.ASCII)
+_ROUTE = re.compile("[A-Z]{4}", re.ASCII)
+_TO_PYTHON_BASE_32 = str.maketrans(CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
+
+_REGIONS_KEPT = 4  # a process issues from one region, seldom two; each holds 2 MB
+_PLACES_KEPT = 4096  # two numbers each; finding one takes 30 µs
+_ROUTES_KEPT = 4096  # each holds 36 strings, 2.5 KB
+
+
+class NumberError(ValueError):
+    """This text is no number of ours; the message says why."""
+
+
+class MalformedNumberError(NumberError):
+    """Not 16 characters of the right kind in the right places."""
+
+
+class CheckCharacterError(NumberError):
+    """The check character does not fit the 15 characters before it: most likely a slip of the pen."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(f"The check character does not fit; these 15 characters end in {expected}. Compare the label.")
+        self.expected = expected
+
+
+class UnusedCodeError(NumberError):
+    """Well-formed, but no serial gives this number under our key: we can't have issued it."""
+
+
+class Decoded(NamedTuple):
+    """What a number holds."""
+
+    serial: int
+    origin: str
+    destination: str
+
+
+def block_of(serial: int) -> int:
+    """The id of the block of BLOCK_SIZE serials that ``serial`` belongs to."""
+    return serial >> BLOCK_BITS
+
+
+def shard_of(serial: int) -> int:
+    """The shard, 0 to 31, whose database may issue ``serial``."""
+    return serial >> (SERIAL_BITS - SHARD_BITS)
+
+
+def check_character(text: str) -> str:
+    """The ISO/IEC 7064 MOD 37,36 check character of ``text`` (0-9 and A-Z)."""
+    return _CLOSING[_advance(0, text)]
+
+
+def _step(state: int, value: int) -> int:
+    """One character of ISO/IEC 7064 MOD 37,36; the state is the running sum modulo 36, and 0 at the start."""
+    return ((state or 36) * 2 % 37 + value) % 36
+
+
+def _advance(state: int, text: str) -> int:
+    for character in text:
+        state = _step(state, ALPHABET.index(character))
+    return state
+
+
+# Base 32 and the check go two characters at a time, which halves their steps.
+_CLOSING = tuple(ALPHABET[(1 - _step(state, 0)) % 36] for state in range(36))  # brings the sum to 1
+_PAIRS = tuple(first + second for first in CROCKFORD for second in CROCKFORD)
+_AFTER = tuple(bytes(_advance(state, pair) for pair in _PAIRS) for state in range(36))
+
+
+@lru_cache(maxsize=_ROUTES_KEPT)
+def _tails(route: str) -> tuple[str, ...]:
+    """The last five characters of a number, by the state of the check before them."""
+    if not _ROUTE.fullmatch(route):
+        raise ValueError(f"A route is two pairs of the letters A-Z, not {route!r}.")
+    return tuple(route + _CLOSING[_advance(state, route)] for state in range(36))
+
+
+class _Region:
+    """The codes of one region, and what its 2**20 numbers have in common."""
+
+    __slots__ = ("codes", "heads")
+
+    def __init__(self, key: bytes, region: int, place: int) -> None:
+        self.codes = Feistel(key, width=CODE_BITS, tweak=region, person=b"number-C")
+        # 53 bits are one character of 3 bits and ten of 5; the fifth holds the code's top two.
+        heads = (_base_32(place << 2 | top) for top in range(4))
+        self.heads = tuple((head, _advance(0, head)) for head in heads)
+
+
+def _base_32(value: int) -> str:
+    """The first five characters, 23 bits."""
+    return CROCKFORD[value >> 20] + _PAIRS[value >> 10 & _PAIR_MASK] + _PAIRS[value & _PAIR_MASK]
+
+
+class Numbering:
+    """Turns serials into numbers and back under one NUMBER_KEY, which may never change once a number is out."""
+
+    def __init__(self, key: bytes) -> None:
+        """Take the key, 32 bytes; else ValueError."""
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"NUMBER_KEY is {KEY_BYTES} bytes, written as {2 * KEY_BYTES} hex digits; got {len(key)}.")
+        self._key = key
+        self._places = Feistel(key, width=REGION_BITS + 1, tweak=0, person=b"number-E")
+        self._region = lru_cache(maxsize=_REGIONS_KEPT)(self._prepare)
+        self._region_at = lru_cache(maxsize=_PLACES_KEPT)(self._find)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that tell this key from another without showing it."""
+        return blake2s(key=self._key, person=b"number-F", digest_size=8).hexdigest()
+
+    def _prepare(self, region: int) -> _Region:
+        return _Region(self._key, region, walk(self._places.forward, region, _REGIONS))
+
+    def _find(self, place: int) -> int:
+        return walk(self._places.backward, place, _REGIONS)
+
+    def encode(self, serial: int, origin: str, destination: str) -> str:
+        """The number of a serial: 16 characters, another one for each serial whatever the routes.
+
+        Made for serials that come in order: 4 µs each, once some thousands have filled their region's memory. The
+        first of a region takes 600.
+
+        Args:
+            serial: 0 to CAPACITY - 1, never used before.
+            origin: two letters A-Z.
+            destination: two letters A-Z.
+
+        Raises:
+            ValueError: one of them is not so.
+        """
+        if serial >> SERIAL_BITS:
+            raise ValueError(f"Serials end at {CAPACITY - 1}; {serial} has no number.")
+        region = self._region(serial >> OFFSET_BITS)
+        code = region.codes.forward(serial & _OFFSET_MASK)
+        head, state = region.heads[code >> 30]
+        first, second, third = code >> 20 & _PAIR_MASK, code >> 10 & _PAIR_MASK, code & _PAIR_MASK
+        state = _AFTER[_AFTER[_AFTER[state][first]][second]][third]
+        return f"{head}{_PAIRS[first]}{_PAIRS[second]}{_PAIRS[third]}{_tails(origin + destination)[state]}"
+
+    def decode(self, number: str) -> Decoded:
+        """Take a number apart; it must be in its one stored form, in capitals, without spaces or look-alikes.
+
+        The codes are hashed anew each time, 20 µs, so that asking about many numbers can't push the region that is
+        being issued from out of memory.
+
+        Raises:
+            MalformedNumberError: not of the form.
+            CheckCharacterError: the check character does not fit.
+            UnusedCodeError: of the form, but not one that this key could have issued.
+        """
+        if not _FORM.fullmatch(number):
+            raise MalformedNumberError(
+                "A tracking number has 16 characters: 0 to 7, ten of 0-9 and A-Z without I, L, O and U, "
+                "four letters, and one of 0-9 and A-Z."
+            )
+        expected = check_character(number[:-1])
+        if number[-1] != expected:
+            raise CheckCharacterError(expected)
+        payload = int(number[:11].translate(_TO_PYTHON_BASE_32), 32)
+        region = self._region_at(payload >> CODE_BITS)
+        codes = Feistel(self._key, width=CODE_BITS, tweak=region, person=b"number-C")
+        offset = codes.backward(payload & _CODE_MASK)
+        if offset >> OFFSET_BITS:
+            raise UnusedCodeError("This number is well-formed, but it was never one that this service could issue.")
+        return Decoded(region << OFFSET_BITS | offset, number[11:13], number[13:15])
