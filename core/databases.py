@@ -11,7 +11,9 @@ APPLICATION_ROLE = "tracking_app"
 def django_database(url: str, *, role: str | None) -> dict[str, Any]:
     """One entry of Django's DATABASES from a libpq URL; ``role`` is taken on after the login."""
     parts = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
-    options = {name: value for name, value in parts.items() if name not in {"dbname", "user", "password", "host", "port"}}
+    options = {
+        name: value for name, value in parts.items() if name not in {"dbname", "user", "password", "host", "port"}
+    }
     if role is not None:
         options["assume_role"] = role
     return {

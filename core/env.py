@@ -26,9 +26,9 @@ def _upper(name: str) -> str:
 class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     """Every setting, its type, its default and what it is for; README.md's table is made from this."""
 
-    data_dir: Annotated[
-        Path, Meta(description="Folder of all that `make run` keeps: database, secrets, fence.")
-    ] = Path(".data")
+    data_dir: Annotated[Path, Meta(description="Folder of all that `make run` keeps: database, secrets, fence.")] = (
+        Path(".data")
+    )
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on.")] = 8000
     database_url: Annotated[
@@ -55,9 +55,9 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Path | None,
         Meta(description="File that holds the highest block ever leased; keep it off the database's volume."),
     ] = None
-    issuance_requires_key: Annotated[
-        bool, Meta(description="`1` closes issuing to callers without an API key.")
-    ] = False
+    issuance_requires_key: Annotated[bool, Meta(description="`1` closes issuing to callers without an API key.")] = (
+        False
+    )
     queue_limit: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)],
         Meta(description="Requests of one process that may wait for a commit; more get 503 at once."),

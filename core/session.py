@@ -82,7 +82,9 @@ class Session:
             raise
         return cls(connection)
 
-    async def execute(self, statement: bytes, parameters: Sequence[bytes | None] = ()) -> list[tuple[bytes | None, ...]]:
+    async def execute(
+        self, statement: bytes, parameters: Sequence[bytes | None] = ()
+    ) -> list[tuple[bytes | None, ...]]:
         """Run one statement with parameters in text form; rows come back in text form.
 
         Raises:
@@ -174,7 +176,7 @@ class Session:
 
     async def _writable(self) -> None:
         ready = self._loop.create_future()
-        self._loop.add_writer(self._fd, lambda: ready.done() or ready.set_result(None))
+        self._loop.add_writer(self._fd, lambda: None if ready.done() else ready.set_result(None))
         try:
             await asyncio.wait((ready, self.lost), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -193,7 +195,9 @@ class Session:
 
     def _on_notice(self, result: pq.abc.PGresult) -> None:
         if result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) == b"WARNING":
-            self._warnings.append((result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace"))
+            self._warnings.append(
+                (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+            )
 
     def _broken(self, reason: str) -> SessionLostError:
         """Close what is left, wake whoever waits, and return the error to raise."""

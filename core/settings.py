@@ -4,7 +4,6 @@ import secrets as random_secrets
 from pathlib import Path
 from typing import Any
 
-
 from core import databases
 from core.embedded import postgres, secrets
 from core.env import Env, load
@@ -83,4 +82,17 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Tracking number authority",
+    "DESCRIPTION": "Issues tracking numbers, and proves years later what it gave to whom and when.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"tryItOutEnabled": True, "displayRequestDuration": True, "persistAuthorization": True},
+    "TAGS": [{"name": "Issuing", "description": "Numbers, one at a time."}],
 }

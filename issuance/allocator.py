@@ -28,7 +28,9 @@ def first_block(shard: int) -> int:
     return shard * BLOCKS_PER_SHARD
 
 
-def check(row: Sequence[str] | None, highest: int | None, mark: Mark | None, expected: tuple[int, str], fence: str) -> Mark:
+def check(
+    row: Sequence[str] | None, highest: int | None, mark: Mark | None, expected: tuple[int, str], fence: str
+) -> Mark:
     """Compare the two sides that must agree; return the mark.
 
     Args:
@@ -79,7 +81,7 @@ class Allocator:
             FenceError: nothing may be issued; the message names the command that resolves it.
         """
         async with session.turn:
-            allocator = await session.execute(b"SELECT id, shard, key_fingerprint FROM allocator")
+            allocator = await session.execute(b"SELECT id, shard, encode(key_fingerprint, 'hex') FROM allocator")
         # The fence first: blocks that are leased meanwhile then make the database look newer, which is harmless.
         mark = await asyncio.to_thread(self._fence.read)
         async with session.turn:

@@ -99,7 +99,7 @@ class FileFence:
     def _replace(self, mark: Mark) -> None:
         fresh = self.path.with_name(self.path.name + ".new")
         try:
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(msgspec.json.encode(mark))
                 file.flush()
                 os.fsync(file.fileno())
@@ -110,4 +110,6 @@ class FileFence:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise FenceError(f"The fence {self.path} can't be written: {error}. Make room or fix its rights.") from error
+            raise FenceError(
+                f"The fence {self.path} can't be written: {error}. Make room or fix its rights."
+            ) from error

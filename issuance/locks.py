@@ -56,7 +56,7 @@ async def end_leasing(session: Session) -> None:
 
 
 async def evict_leasing(session: Session, role: str) -> None:
-    """End the session that has held the lock around a lease for too long; the fence's compare-and-swap makes it safe."""
+    """End the session that has leased for too long; the fence's compare-and-swap keeps it safe."""
     async with session.turn:
         await _evict(session, role, *LEASING, 2)
 

@@ -3,6 +3,8 @@
 import struct
 from collections.abc import Iterable, Sequence
 
+from uuid_utils import UUID
+
 from core.session import Session
 from ledger.domain.entry import Event
 
@@ -26,7 +28,14 @@ def row(event: Event) -> bytes:
     fixed = _ROW.pack(
         *(11, 16, event.number.encode(), 8, event.serial, 32, event.customer_tag, 2, event.customer_key_id),
         *(2, event.origin.encode(), 2, event.destination.encode(), 2, event.weight_band),
-        *(8, event.order_created_at - POSTGRES_EPOCH, 8, event.requested_at - POSTGRES_EPOCH, 16, event.request_id),
+        *(
+            8,
+            event.order_created_at - POSTGRES_EPOCH,
+            8,
+            event.requested_at - POSTGRES_EPOCH,
+            16,
+            event.request_id.bytes,
+        ),
     )
     return fixed + (_NULL if event.principal is None else _BIGINT.pack(8, event.principal))
 
@@ -48,3 +57,23 @@ async def present(session: Session, numbers: Sequence[str]) -> set[str]:
         [b"{" + ",".join(numbers).encode() + b"}"],
     )
     return {number.decode() for (number,) in rows if number is not None}
+
+
+def from_text(fields: Sequence[bytes | None]) -> Event:
+    """An event from the text form of its columns, in the order of Event's fields, times as microseconds."""
+    number, serial, tag, key_id, origin, destination, band, order_at, requested_at, request_id, principal = (
+        "" if field is None else field.decode() for field in fields
+    )
+    return Event(
+        number=number,
+        serial=int(serial),
+        customer_tag=bytes.fromhex(tag.removeprefix("\\x")),
+        customer_key_id=int(key_id),
+        origin=origin,
+        destination=destination,
+        weight_band=int(band),
+        order_created_at=int(order_at),
+        requested_at=int(requested_at),
+        request_id=UUID(request_id),
+        principal=int(principal) if principal else None,
+    )

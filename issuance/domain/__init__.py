@@ -1,0 +1,1 @@
+"""Numbers, orders and leases in plain Python."""

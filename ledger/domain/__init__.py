@@ -1,0 +1,1 @@
+"""Entries and pseudonyms in plain Python."""

@@ -1,0 +1,56 @@
+"""The web process: issuance in a lane of its own, everything else Django in a thread pool, one port for both."""
+
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+from a2wsgi import WSGIMiddleware
+
+from core.wsgi import application as django
+from issuance import runtime
+from issuance.endpoint import IssuanceLane, Receive, Scope, Send
+from issuance.issuer import Issuer
+
+if TYPE_CHECKING:
+    from a2wsgi.wsgi_typing import WSGIApp
+
+    from issuance.endpoint import Application
+
+DJANGO_THREADS = 8
+
+# Both are what their protocols say; a2wsgi and django-stubs spell those protocols differently.
+_threads = WSGIMiddleware(cast("WSGIApp", django), workers=DJANGO_THREADS)
+
+
+class Service:
+    """The ASGI application: one issuer for as long as the process serves."""
+
+    def __init__(self) -> None:
+        self._issuer: Issuer | None = None
+        self._http = IssuanceLane(cast("Application", _threads), self._current)
+
+    def _current(self) -> Issuer:
+        if self._issuer is None:
+            raise RuntimeError("The server does not speak ASGI's lifespan protocol, which starts the writer.")
+        return self._issuer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                self._issuer = await stack.enter_async_context(runtime.issuing())
+            except Exception as error:  # noqa: BLE001  # whatever keeps the issuer from starting is the server's to report
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+application = Service()

@@ -1,0 +1,178 @@
+"""Every error that the service answers with: RFC 9457 problem documents, from one table."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import uuid_utils
+from django.http import HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+CONTENT_TYPE = "application/problem+json"
+
+logger = logging.getLogger(__name__)
+
+
+class Problem(NamedTuple):
+    """One kind of error; ``/problems/<slug>`` is its type and says what ``advice`` says."""
+
+    slug: str
+    status: int
+    title: str
+    advice: str
+
+    @property
+    def type(self) -> str:
+        """The problem's type, a relative URI reference."""
+        return f"/problems/{self.slug}"
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """One flaw of a request, named by its parameter or header."""
+
+    parameter: str
+    code: str
+    detail: str
+
+
+class Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457, section 3, with the request's id and the flaws as extension members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str
+    errors: tuple[Detail, ...] = ()
+
+
+INVALID_PARAMETERS = Problem(
+    "invalid-parameters",
+    400,
+    "The parameters are not valid",
+    "Correct every parameter named under `errors`; all are listed at once.",
+)
+INVALID_HEADER = Problem("invalid-header", 400, "A header is not valid", "Correct the header named under `errors`.")
+BODY_NOT_ALLOWED = Problem(
+    "body-not-allowed", 400, "A body is not allowed", "Put the parameters into the query, and send no body."
+)
+BAD_REQUEST = Problem(
+    "bad-request",
+    400,
+    "The request can't be understood",
+    "Send well-formed HTTP/1.1 with one Host header that this service is known by (ALLOWED_HOSTS).",
+)
+UNINTENDED = Problem(
+    "unintended-request",
+    403,
+    "A browser made this request on its own",
+    "Each request issues a number, so prefetches and requests from other sites are refused. Ask from your own server.",
+)
+NOT_FOUND = Problem("not-found", 404, "There is nothing here", "See /docs for what there is.")
+METHOD_NOT_ALLOWED = Problem(
+    "method-not-allowed", 405, "This method is not allowed here", "Use one of the methods in the Allow header."
+)
+NOT_ACCEPTABLE = Problem("not-acceptable", 406, "No such representation", "Accept application/json.")
+REQUEST_TIMEOUT = Problem(
+    "request-timeout", 408, "The request took too long to arrive", "Send all headers within ten seconds."
+)
+UNSUPPORTED_MEDIA_TYPE = Problem(
+    "unsupported-media-type", 415, "This kind of body is not understood", "Send application/json."
+)
+IDEMPOTENCY_KEY_REUSED = Problem(
+    "idempotency-key-reused",
+    422,
+    "This Idempotency-Key was used for another order",
+    "Use a new key for a new order, and the same parameters for a retry.",
+)
+HEADERS_TOO_LARGE = Problem(
+    "headers-too-large", 431, "The request line and headers are too large", "Keep them below 32 KB in all."
+)
+INTERNAL = Problem(
+    "internal",
+    500,
+    "Something went wrong here",
+    "Nothing was answered; the operator finds the cause in the log by the request id.",
+)
+DATABASE_UNAVAILABLE = Problem(
+    "database-unavailable",
+    503,
+    "The ledger can't be reached",
+    "Try again after Retry-After, with an Idempotency-Key if two numbers would be one too many.",
+)
+OVERLOADED = Problem("overloaded", 503, "Too many requests wait", "Try again after Retry-After.")
+SHUTTING_DOWN = Problem(
+    "shutting-down", 503, "This process is shutting down", "Try again: another process will answer."
+)
+ISSUING_REFUSED = Problem(
+    "issuing-refused",
+    503,
+    "Issuing has stopped until somebody has looked",
+    "The operator finds the reason and the command that resolves it in the log.",
+)
+RESTORED_DATABASE = Problem(
+    "restored-database",
+    503,
+    "The database is older than the numbers that were issued",
+    "Issuing again could repeat a number. The operator runs `manage.py resolve_fence`.",
+)
+
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, Problem))
+_BY_STATUS = {problem.status: problem for problem in reversed(ALL)} | {
+    400: BAD_REQUEST,
+    403: UNINTENDED,
+    503: DATABASE_UNAVAILABLE,
+}
+
+
+def encode(
+    problem: Problem, *, instance: str, request_id: str, detail: str | None = None, errors: Sequence[Detail] = ()
+) -> bytes:
+    """The document as JSON; ``instance`` is the path without its query, which could hold a customer's name."""
+    return msgspec.json.encode(
+        Document(
+            problem.type, problem.title, problem.status, detail or problem.advice, instance, request_id, tuple(errors)
+        )
+    )
+
+
+def respond(request: HttpRequest, problem: Problem, detail: str | None = None) -> HttpResponse:
+    """The same as a Django response."""
+    request_id = str(uuid_utils.uuid7())
+    body = encode(problem, instance=request.path, request_id=request_id, detail=detail)
+    response = HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE)
+    response["X-Request-ID"] = request_id
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | Response | None:
+    """DRF's hook: its exceptions as problem documents; anything else is Django's to handle."""
+    if not isinstance(error, exceptions.APIException):
+        return None
+    problem = _BY_STATUS.get(error.status_code, INTERNAL)
+    request: HttpRequest = context["request"]._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
+    response = respond(request, problem)
+    if isinstance(error, exceptions.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400."""
+    del exception  # it quotes the request
+    return respond(request, BAD_REQUEST)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    del exception
+    return respond(request, NOT_FOUND)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500; Django has logged the traceback."""
+    return respond(request, INTERNAL)

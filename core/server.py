@@ -1,0 +1,112 @@
+"""The web server: uvicorn under gunicorn, with the limits that uvicorn lacks (docs/adr/0006)."""
+
+import asyncio
+from typing import Any
+
+import httptools
+import uuid_utils
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn_worker import UvicornWorker
+
+from core import problems
+from core.problems import Problem
+
+HEAD_LIMIT = 32 * 1024
+"""Bytes of request line and headers together."""
+
+HEAD_SECONDS = 10.0
+"""Time for them to arrive, from the connection or from their first byte."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 connection, which reads no head without end and waits for none for ever."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head = False
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Start the clock: a connection must say what it wants."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, unless a head that is under way has grown too large."""
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT:
+                return self._refuse(problems.HEADERS_TOO_LARGE)
+        super().data_received(data)
+        if self._in_head and self._head_timer is None and not self.transport.is_closing():
+            self._start_timer()
+        return None
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """A head is complete; one that came in a single piece is measured here."""
+        self._in_head = False
+        self._stop_timer()
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > HEAD_LIMIT:
+            self._refuse(problems.HEADERS_TOO_LARGE)
+            raise httptools.HttpParserError("head too large")
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refuses, unless it was answered already."""
+        del msg
+        if not self.transport.is_closing():
+            self._refuse(problems.BAD_REQUEST)
+
+    def _start_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self._in_head:
+            self._refuse(problems.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        request_id = str(uuid_utils.uuid7())
+        body = problems.encode(problem, instance="", request_id=request_id)
+        head = (
+            b"content-type: %s\r\ncontent-length: %d\r\nx-request-id: %s\r\n"
+            b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        ) % (problems.CONTENT_TYPE.encode(), len(body), request_id.encode())
+        self.transport.write(STATUS_LINE[problem.status] + head + body)
+        self.transport.close()
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # the package has no types
+    """gunicorn's worker: uvloop, httptools with our limits, lifespan required, nothing that tells what serves."""
+
+    CONFIG_KWARGS = {  # noqa: RUF012  # as uvicorn-worker declares it
+        "loop": "uvloop",
+        "http": LimitedProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+    }

@@ -1,0 +1,56 @@
+"""The issuance endpoint as a DRF view: its documented contract, and the way in where there is no ASGI lane."""
+
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from issuance import contract, runtime
+from issuance.issuer import HEADERS
+
+
+class OneRepresentation(BaseContentNegotiation):
+    """JSON whatever Accept says, as in the lane: a request must not be refused after it could have issued."""
+
+    def select_parser(self, request: Request, parsers: object) -> None:
+        """None: a body is refused unread."""
+
+    def select_renderer(  # type: ignore[override]  # the stubs leave the pair untyped
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The first renderer."""
+        return renderers[0], str(renderers[0].media_type)
+
+
+class NextTrackingNumberView(APIView):
+    """``GET`` issues; ``HEAD`` is not among the methods, since it must not."""
+
+    http_method_names = ["get", "options"]  # noqa: RUF012  # as Django declares it
+    content_negotiation_class = OneRepresentation
+
+    @extend_schema(**contract.NEXT_TRACKING_NUMBER)
+    def get(self, request: Request) -> HttpResponse:
+        """Issue a tracking number."""
+        query = request.META.get("QUERY_STRING", "").encode("latin-1")
+        answer = runtime.issue_from_thread(query, _headers(request))
+        response = HttpResponse(answer.body, status=answer.status)
+        for name, value in answer.headers:
+            response[name.decode()] = value.decode()
+        return response
+
+    @extend_schema(exclude=True)
+    def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
+        """What may be done here, without doing it."""
+        return HttpResponse(status=204, headers={"Allow": "GET, OPTIONS"})
+
+
+def _headers(request: HttpRequest | Request) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name in HEADERS:
+        key = name.decode().upper().replace("-", "_")
+        value = request.META.get(key if name == b"content-length" else f"HTTP_{key}")
+        if value:
+            found[name] = value.encode("latin-1")
+    return found

@@ -1,0 +1,225 @@
+"""What the issuance endpoint promises, for the OpenAPI document."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from core import problems
+from core.problems import Problem
+from issuance.domain.order import LONGEST_TEXT
+
+_EXAMPLE_ID = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"
+
+
+class LinksSerializer(serializers.Serializer[Any]):
+    """Paths of what belongs to the number."""
+
+    self = serializers.CharField(help_text="The event, for auditors.")
+    proof = serializers.CharField(help_text="The offline proof of inclusion.")
+
+
+class IssuedSerializer(serializers.Serializer[Any]):
+    """A number that was issued, and is in the ledger."""
+
+    tracking_number = serializers.RegexField("^[A-Z0-9]{1,16}$", help_text="16 characters, never issued before.")
+    created_at = serializers.DateTimeField(help_text="When the service took the request: UTC, six fraction digits.")
+    origin_country_id = serializers.CharField(help_text="ISO 3166-1 alpha-2.")
+    destination_country_id = serializers.CharField(help_text="ISO 3166-1 alpha-2.")
+    weight_band = serializers.CharField(help_text="The band that the weight falls in; the weight itself is not kept.")
+    request_id = serializers.UUIDField(help_text="The X-Request-ID that the number was issued under.")
+    leaf_hash = serializers.RegexField(
+        "^[0-9a-f]{64}$",
+        help_text="RFC 6962 leaf hash of the event: commits the service to it before it is in the log.",
+    )
+    links = LinksSerializer()
+
+
+class FlawSerializer(serializers.Serializer[Any]):
+    """One thing that is wrong with a request."""
+
+    parameter = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457 problem details."""
+
+    type = serializers.CharField(help_text="A relative reference; it leads to a description.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField(help_text="The path of the request, without its query.")
+    request_id = serializers.UUIDField()
+    errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
+
+
+def _query(
+    name: str, description: str, examples: dict[str, Any], kind: Any = OpenApiTypes.STR, **schema: Any
+) -> OpenApiParameter:
+    return OpenApiParameter(
+        name,
+        ({"type": "string"} | schema) if schema else kind,
+        OpenApiParameter.QUERY,
+        required=True,
+        description=description,
+        examples=[OpenApiExample(title, value=value) for title, value in examples.items()],
+    )
+
+
+def _header(name: str, description: str, **schema: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, {"type": "string"} | schema, OpenApiParameter.HEADER, description=description)
+
+
+def _problems(*kinds: Problem) -> dict[tuple[int, str], OpenApiResponse]:
+    """One response per status, with an example per problem type."""
+    responses: dict[tuple[int, str], OpenApiResponse] = {}
+    for status in sorted({kind.status for kind in kinds}):
+        same = [kind for kind in kinds if kind.status == status]
+        responses[status, problems.CONTENT_TYPE] = OpenApiResponse(
+            ProblemSerializer,
+            description="; ".join(kind.title for kind in same) + ".",
+            examples=[
+                OpenApiExample(kind.slug, value=_example(kind), media_type=problems.CONTENT_TYPE) for kind in same
+            ],
+        )
+    return responses
+
+
+def _example(kind: Problem) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.advice,
+        "instance": "/next-tracking-number",
+        "request_id": _EXAMPLE_ID,
+    }
+    if kind is problems.INVALID_PARAMETERS:
+        document["errors"] = [
+            {"parameter": "weight", "code": "range", "detail": "The weight must be more than 0 and at most 1000 kg."},
+            {"parameter": "customer_slug", "code": "missing", "detail": "This parameter is required."},
+        ]
+    return document
+
+
+NEXT_TRACKING_NUMBER: dict[str, Any] = {
+    "operation_id": "next_tracking_number",
+    "summary": "Issue a tracking number",
+    "description": (
+        "Issues one number for one parcel, and answers once the event is durable in the ledger.\n\n"
+        "**Every request issues**, although it is a GET: it is never cached, a browser's prefetch is refused, and "
+        "reports count issuances, not orders. With an `Idempotency-Key` a retry gets the same number again."
+    ),
+    "tags": ["Issuing"],
+    "parameters": [
+        _query(
+            "origin_country_id",
+            "Where the parcel starts: ISO 3166-1 alpha-2, or XK.",
+            {"Malaysia": "MY"},
+            pattern="^[A-Za-z]{2}$",
+        ),
+        _query(
+            "destination_country_id",
+            "Where it goes: ISO 3166-1 alpha-2, or XK.",
+            {"Indonesia": "ID"},
+            pattern="^[A-Za-z]{2}$",
+        ),
+        _query(
+            "weight",
+            "Kilograms: more than 0, at most 1000, up to three decimals.",
+            {"1.234 kg": "1.234"},
+            pattern=r"^[0-9]{1,4}(\.[0-9]{1,3})?$",
+        ),
+        _query(
+            "created_at",
+            "When the order was made: RFC 3339 with an offset, from 1970 to a day from now.",
+            {"a day in 2018": "2018-11-20T19:29:32+08:00"},
+            OpenApiTypes.DATETIME,
+        ),
+        _query(
+            "customer_id",
+            "The customer. It is kept as a keyed hash only.",
+            {"RedBox Logistics": "de619854-b59b-425e-9db4-943979e1bd49"},
+            OpenApiTypes.UUID,
+        ),
+        _query(
+            "customer_name",
+            "The customer's name. It is checked and not kept.",
+            {"RedBox Logistics": "RedBox Logistics"},
+            minLength=1,
+            maxLength=LONGEST_TEXT,
+        ),
+        _query(
+            "customer_slug",
+            "The customer's name in kebab-case. It is checked and not kept.",
+            {"redbox-logistics": "redbox-logistics"},
+            pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
+            maxLength=LONGEST_TEXT,
+        ),
+        _header(
+            "Idempotency-Key",
+            "Makes a retry safe: the same key and parameters give the same number.",
+            pattern=r"^[!-+\--~]{1,255}$",
+        ),
+        _header(
+            "X-Request-ID", "A UUID that names this request; without one the service makes a UUIDv7.", format="uuid"
+        ),
+        OpenApiParameter(
+            "Idempotency-Replayed",
+            {"type": "string", "enum": ["true"]},
+            OpenApiParameter.HEADER,
+            response=[200],
+            description="Present where the number was issued before, under the same Idempotency-Key.",
+        ),
+        OpenApiParameter(
+            "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=True, description="This request's id."
+        ),
+        OpenApiParameter(
+            "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[503], description="Seconds to wait."
+        ),
+    ],
+    "responses": {
+        (200, "application/json"): OpenApiResponse(
+            IssuedSerializer,
+            description="The number, durable in the ledger.",
+            examples=[
+                OpenApiExample(
+                    "issued",
+                    value={
+                        "tracking_number": "3K9M7QX2PZ4MYIDT",
+                        "created_at": "2026-11-22T21:23:38.635500Z",
+                        "origin_country_id": "MY",
+                        "destination_country_id": "ID",
+                        "weight_band": "over 1 to 2 kg",
+                        "request_id": _EXAMPLE_ID,
+                        "leaf_hash": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+                        "links": {
+                            "self": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT",
+                            "proof": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
+                        },
+                    },
+                )
+            ],
+        ),
+        **_problems(
+            problems.INVALID_PARAMETERS,
+            problems.INVALID_HEADER,
+            problems.BODY_NOT_ALLOWED,
+            problems.BAD_REQUEST,
+            problems.UNINTENDED,
+            problems.METHOD_NOT_ALLOWED,
+            problems.REQUEST_TIMEOUT,
+            problems.IDEMPOTENCY_KEY_REUSED,
+            problems.HEADERS_TOO_LARGE,
+            problems.INTERNAL,
+            problems.DATABASE_UNAVAILABLE,
+            problems.OVERLOADED,
+            problems.SHUTTING_DOWN,
+            problems.ISSUING_REFUSED,
+            problems.RESTORED_DATABASE,
+        ),
+    },
+}

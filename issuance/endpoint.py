@@ -1,0 +1,83 @@
+"""The issuance lane: ASGI straight to the issuer for plain requests; anything unusual is left to Django's twin view."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
+from typing import Any, cast
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.security import SecurityMiddleware
+
+from issuance.issuer import HEADERS, PATH, Issuer
+
+type Scope = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_PATHS = frozenset((PATH, f"{PATH}/"))
+
+
+class IssuanceLane:
+    """Answers ``GET /next-tracking-number`` at a third of what Django's own handler costs before it does anything.
+
+    What Django's middleware would decide (Host, HTTPS, methods) is not decided again here: a request that is not
+    plainly in order goes to Django.
+    """
+
+    def __init__(self, django: Application, issuer: Callable[[], Issuer]) -> None:
+        self._django = django
+        self._issuer = issuer
+        self._fixed = security_headers()
+        self._https_only = settings.SECURE_SSL_REDIRECT
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        if scope["path"] not in _PATHS or scope["method"] != "GET":
+            await self._django(scope, receive, send)
+            return
+        headers = interesting(scope["headers"])
+        if not is_our_host(headers.get(b"host", b"")) or (
+            self._https_only and scope["scheme"] != "https" and headers.get(b"x-forwarded-proto") != b"https"
+        ):
+            await self._django(scope, receive, send)
+            return
+        answer = await self._issuer().issue(scope["query_string"], headers)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [*answer.headers, *self._fixed, (b"content-length", b"%d" % len(answer.body))],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def interesting(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers that the issuer looks at; one that is given twice has its values joined by a comma."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in HEADERS:
+            found[name] = value if name not in found else found[name] + b"," + value
+    return found
+
+
+@lru_cache(1024)
+def is_our_host(host: bytes) -> bool:
+    """Whether Django would take this Host header."""
+    domain, _ = split_domain_port(host.decode("latin-1"))
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def security_headers() -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that Django's security middleware puts on every answer, asked of that middleware itself."""
+    request = HttpRequest()
+    request.META = {"wsgi.url_scheme": "https", "HTTP_X_FORWARDED_PROTO": "https"}
+
+    def bare(_: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    response = cast("HttpResponse", SecurityMiddleware(XFrameOptionsMiddleware(bare))(request))
+    return tuple((name.lower().encode(), value.encode()) for name, value in response.items() if name != "Content-Type")

@@ -1,0 +1,25 @@
+"""``manage.py init_allocator``: make the allocator of a new database, once; harmless afterwards."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from issuance import runtime
+from issuance.domain.errors import FenceError
+from issuance.registry import Registry
+
+
+class Command(BaseCommand):
+    """Makes the allocator row and the fence of a new database."""
+
+    help = "Make the allocator of a new database and its fence. Does nothing where both are there and agree."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command."""
+        env = settings.ENV
+        registry = Registry(runtime.fence(env), env.shard, runtime.numbering(env).fingerprint)
+        try:
+            self.stdout.write(registry.initialise())
+        except FenceError as error:
+            raise CommandError(str(error)) from None

@@ -1,0 +1,36 @@
+"""``manage.py resolve_fence``: say how database and fence differ, and with ``--yes`` put it right."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from issuance import runtime
+from issuance.domain.errors import FenceError
+from issuance.registry import Registry
+
+
+class Command(BaseCommand):
+    """Tells an operator what keeps the service from issuing."""
+
+    help = "Compare the database with the fence; say what is the matter, and with --yes put it right."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare ``--yes``."""
+        parser.add_argument("--yes", action="store_true", help="do what the command says that it would do")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command."""
+        env = settings.ENV
+        registry = Registry(runtime.fence(env), env.shard, runtime.numbering(env).fingerprint)
+        try:
+            matter, plan = registry.diagnose()
+            self.stdout.write(matter)
+            if plan is None:
+                return
+            if options["yes"]:
+                self.stdout.write(registry.resolve())
+            else:
+                self.stdout.write(f"With --yes this command would {plan}.")
+        except FenceError as error:
+            raise CommandError(str(error)) from None

@@ -1,0 +1,127 @@
+"""The allocator's identity in the database and at the fence: how it is made, and put right by an operator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from django.db.models import Max
+
+from issuance.allocator import check, first_block
+from issuance.domain.errors import FenceError, RestoredDatabaseError
+from issuance.fence import FileFence, Mark
+from issuance.locks import LEASING
+from issuance.models import Allocator, NumberBlock
+
+NOBODY = 0
+"""The writer of blocks that are skipped after a restore: they were used by sessions that this database forgot."""
+
+
+class Sides(NamedTuple):
+    """What both sides say, read while nobody leases."""
+
+    row: tuple[str, str, str] | None
+    highest: int | None
+    mark: Mark | None
+
+
+class Registry:
+    """Reads and puts right the two sides that must agree: the database, and the fence outside it."""
+
+    def __init__(self, fence: FileFence, shard: int, key_fingerprint: str) -> None:
+        self._fence = fence
+        self._shard = shard
+        self._fingerprint = key_fingerprint
+
+    def initialise(self) -> str:
+        """Make the allocator where there is none on either side; returns what was done, in words.
+
+        The fence comes first: a crash in between leaves one that never moved, which the next call takes over.
+
+        Raises:
+            FenceError: the two sides don't agree.
+        """
+        with _nobody_leasing():
+            sides = self._read()
+            start = first_block(self._shard) - 1
+            if sides.row is None and (sides.mark is None or self._is_ours(sides.mark, start)):
+                identity = uuid4() if sides.mark is None else UUID(sides.mark.allocator)
+                if sides.mark is None:
+                    self._fence.create(Mark(str(identity), self._shard, self._fingerprint, start))
+                self._insert(identity)
+                return f"Made allocator {identity}: shard {self._shard}, fence {self._fence}."
+            self._check(sides)
+            return "The allocator is there, and the fence agrees."
+
+    def diagnose(self) -> tuple[str, str | None]:
+        """What is the matter, and what ``resolve`` would do about it (None: nothing, or nothing that it may do)."""
+        sides = self._read()
+        try:
+            self._check(sides)
+        except RestoredDatabaseError as error:
+            return str(error), "skip every block up to the fence, and go on leasing above it"
+        except FenceError as error:
+            if sides.row is not None and sides.mark is None:
+                plan = f"make a fence at block {sides.highest}; do so only if this database was never set back"
+                return str(error), plan
+            if sides.row is None and sides.mark is not None and self._is_ours(sides.mark, None):
+                return str(error), "take the fence's allocator into this database, and go on leasing above the fence"
+            return str(error), None
+        return "The database and the fence agree.", None
+
+    def resolve(self) -> str:
+        """Do what ``diagnose`` said; returns what was done, in words.
+
+        Raises:
+            FenceError: there is nothing that may be done by machine.
+        """
+        with _nobody_leasing():
+            matter, plan = self.diagnose()
+            if plan is None:
+                raise FenceError(matter)
+            sides = self._read()
+            if sides.mark is None and sides.row is not None:
+                highest = first_block(self._shard) - 1 if sides.highest is None else sides.highest
+                self._fence.create(Mark(sides.row[0], self._shard, self._fingerprint, highest))
+                return f"Made the fence {self._fence} at block {highest}."
+            if sides.mark is None:
+                raise FenceError(matter)
+            if sides.row is None:
+                self._insert(UUID(sides.mark.allocator))
+            return self._skip_to(sides.highest, sides.mark.highest_block)
+
+    def _skip_to(self, highest: int | None, fence: int) -> str:
+        first = first_block(self._shard) if highest is None else highest + 1
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO number_block (id, writer) SELECT generate_series(%s::bigint, %s::bigint), %s",
+                [first, fence, NOBODY],
+            )
+        return f"Skipped blocks {first} to {fence}: numbers of theirs may be out, and none of them comes again."
+
+    def _read(self) -> Sides:
+        row = Allocator.objects.first()
+        return Sides(
+            None if row is None else (str(row.id), str(row.shard), bytes(row.key_fingerprint).hex()),
+            NumberBlock.objects.aggregate(highest=Max("id"))["highest"],
+            self._fence.read(),
+        )
+
+    def _check(self, sides: Sides) -> None:
+        check(sides.row, sides.highest, sides.mark, (self._shard, self._fingerprint), str(self._fence))
+
+    def _is_ours(self, mark: Mark, highest: int | None) -> bool:
+        same = (mark.shard, mark.key_fingerprint) == (self._shard, self._fingerprint)
+        return same and (highest is None or mark.highest_block == highest)
+
+    def _insert(self, identity: UUID) -> None:
+        Allocator.objects.create(id=identity, shard=self._shard, key_fingerprint=bytes.fromhex(self._fingerprint))
+
+
+@contextmanager
+def _nobody_leasing() -> Iterator[None]:
+    """A transaction in which no writer leases."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", LEASING)
+        yield

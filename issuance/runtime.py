@@ -1,0 +1,137 @@
+"""The issuer of this process: on the server's own event loop under ASGI, on a thread's under plain WSGI."""
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Mapping
+
+from django.conf import settings
+
+from core import databases
+from core.env import Env, SettingsError
+from issuance.allocator import Allocator
+from issuance.answers import Answer
+from issuance.domain.number import Numbering
+from issuance.fence import FileFence
+from issuance.issuer import Issuer
+from issuance.writer import Gate, Writer
+from issuance.writer_session import WriterSession
+from ledger.domain.tag import KeyRing
+
+logger = logging.getLogger(__name__)
+_lock = threading.Lock()
+_running: tuple[Issuer, asyncio.AbstractEventLoop] | None = None
+
+
+def fence(env: Env) -> FileFence:
+    """The fence that the settings name.
+
+    Raises:
+        SettingsError: none is named, and this is not an embedded service.
+    """
+    if env.fence is not None:
+        return FileFence(env.fence)
+    if env.embedded:
+        return FileFence(env.data_dir / "fence")
+    raise SettingsError("Production needs FENCE, a file outside the database's volume; see README.md, Settings.")
+
+
+def numbering(env: Env) -> Numbering:
+    """The numbering under NUMBER_KEY.
+
+    Raises:
+        SettingsError: there is no key yet.
+    """
+    if env.number_key is None:
+        raise SettingsError("There is no NUMBER_KEY yet. `make run` makes one on its first start.")
+    return Numbering(bytes.fromhex(env.number_key))
+
+
+def key_ring(env: Env) -> KeyRing:
+    """The keys of the customers' pseudonyms; raises SettingsError as ``numbering`` does."""
+    if env.customer_tag_keys is None:
+        raise SettingsError("There are no CUSTOMER_TAG_KEYS yet. `make run` makes one on its first start.")
+    try:
+        return KeyRing.parse(env.customer_tag_keys)
+    except ValueError as error:
+        raise SettingsError(f"Setting CUSTOMER_TAG_KEYS: {error}") from None
+
+
+@contextlib.asynccontextmanager
+async def issuing() -> AsyncIterator[Issuer]:
+    """An issuer for as long as the context lives; leaving it drains the queue."""
+    global _running  # noqa: PLW0603  # one process, one writer: that is what a process-wide name is for
+    env: Env = settings.ENV
+    if env.issuance_requires_key:
+        raise SettingsError("ISSUANCE_REQUIRES_KEY=1 needs API keys, which this version does not have. Unset it.")
+    numbers, keys = numbering(env), key_ring(env)
+    role = databases.APPLICATION_ROLE
+    allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
+
+    async def open_session() -> Gate:
+        return await WriterSession.open(settings.DATABASE_URL, role, allocator, allow_unsafe=env.allow_unsafe_database)
+
+    writer = Writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
+    task = asyncio.get_running_loop().create_task(writer.run())
+    task.add_done_callback(_end_if_failed)
+    issuer = Issuer(writer, keys)
+    _running = issuer, asyncio.get_running_loop()
+    try:
+        yield issuer
+    finally:
+        _running = None
+        await writer.drain()
+        await task
+
+
+def _end_if_failed(task: "asyncio.Task[None]") -> None:
+    """A writer that fails for a reason that nobody thought of must not leave a process that answers nothing."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("The writer failed; ending this process.", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+    """Issue from a thread that is not the event loop's, starting one where there is none (plain WSGI)."""
+    with _lock:
+        issuer, loop = _running or _start_thread()
+    return asyncio.run_coroutine_threadsafe(issuer.issue(query, headers), loop).result()
+
+
+def _start_thread() -> tuple[Issuer, asyncio.AbstractEventLoop]:
+    ready = threading.Event()
+    stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    failure: list[BaseException] = []
+
+    async def live() -> None:
+        finish = asyncio.Event()
+        async with issuing():
+            stop.append((asyncio.get_running_loop(), finish))
+            ready.set()
+            await finish.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(live())
+        except BaseException as error:  # noqa: BLE001  # handed to the thread that asked
+            failure.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=run, name="writer", daemon=True)
+    thread.start()
+    ready.wait()
+    if failure:
+        raise failure[0]
+
+    def finish() -> None:
+        loop, event = stop[0]
+        loop.call_soon_threadsafe(event.set)
+        thread.join(timeout=30)
+
+    atexit.register(finish)
+    assert _running is not None  # noqa: S101  # issuing() sets it before it is ready
+    return _running

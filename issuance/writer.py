@@ -1,0 +1,374 @@
+"""Group commit: requests that arrive while a batch is being committed form the next one."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from uuid_utils import UUID
+
+from core.session import SessionLostError
+from issuance.claims import Won
+from issuance.domain.errors import (
+    CollisionError,
+    IssuanceError,
+    KeyReusedError,
+    OverloadedError,
+    RefusedError,
+    StoppingError,
+    UnavailableError,
+    UnrecordableError,
+)
+from issuance.domain.lease import Demand, Reserve
+from issuance.domain.number import Numbering
+from issuance.domain.order import Order
+from issuance.writer_session import RowRefusedError, TryAgainError, Written
+from ledger.domain.entry import Event
+from ledger.domain.tag import Claim
+
+LARGEST_BATCH = 512
+_TRIES = 3
+_SWEEP = 0.25
+_PATIENCE = 30.0
+"""Seconds without a word from the server after which a session is given up."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Gate(Protocol):
+    """What the writer needs of a session: issuance.writer_session.WriterSession, or a fake in unit tests."""
+
+    writer: int
+    lost: "asyncio.Future[None]"
+
+    def close(self) -> None:
+        """See WriterSession."""
+
+    async def wait_until_gone(self, writer: int) -> None:
+        """See WriterSession."""
+
+    async def lease(self, count: int) -> range:
+        """See WriterSession."""
+
+    async def append(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
+        """See WriterSession."""
+
+    async def present(self, numbers: Sequence[str]) -> set[str]:
+        """See WriterSession."""
+
+    async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
+        """See WriterSession."""
+
+
+class Request:
+    """One order on its way to a number.
+
+    Attributes:
+        requested_at: when the service took the request, microseconds of the Unix epoch.
+        answer: its event, once that is durable.
+        replayed: whether the event was issued before, under the same Idempotency-Key.
+    """
+
+    __slots__ = (
+        *("answer", "claims", "customer_key_id", "customer_tag", "deadline", "event", "order", "principal"),
+        *("replayed", "request_id", "requested_at", "tries"),
+    )
+
+    def __init__(
+        self,
+        order: Order,
+        *,
+        customer: tuple[int, bytes],
+        requested_at: int,
+        request_id: UUID,
+        principal: int | None = None,
+        claims: tuple[Claim, ...] = (),
+    ) -> None:
+        self.order = order
+        self.customer_key_id, self.customer_tag = customer
+        self.requested_at = requested_at
+        self.request_id = request_id
+        self.principal = principal
+        self.claims = claims
+        self.replayed = False
+        self.tries = 0
+        self.deadline = 0.0
+        self.event: Event
+        self.answer: asyncio.Future[Event]
+
+
+class Writer:
+    """The queue of one process, and the task that turns it into batches on one session at a time."""
+
+    def __init__(
+        self, open_session: Callable[[], Awaitable[Gate]], numbering: Numbering, *, queue_limit: int, deadline: float
+    ) -> None:
+        self._open_session = open_session
+        self._numbering = numbering
+        self._queue_limit = queue_limit
+        self._patience = deadline
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Request] = deque()
+        self._wake = asyncio.Event()
+        self._refusal: IssuanceError | None = None
+        self._stopping = False
+        self._halted = False
+        self._batch_limit = LARGEST_BATCH
+        self._unsettled: tuple[int, list[Request]] | None = None
+        self._leasing: asyncio.Task[None] | None = None
+        self._reserve = Reserve()
+        self._demand = Demand(self._loop.time())
+
+    @property
+    def refusal(self) -> IssuanceError | None:
+        """Why nothing is issued at present, or None."""
+        return self._refusal
+
+    def submit(self, request: Request) -> "asyncio.Future[Event]":
+        """Queue a request; the future gives its event once that is durable.
+
+        Raises:
+            IssuanceError: nothing is being issued, or the queue is full.
+        """
+        if self._refusal is not None:
+            raise type(self._refusal)(*self._refusal.args)
+        if len(self._queue) >= self._queue_limit:
+            raise OverloadedError(f"{self._queue_limit} requests wait already.")
+        request.deadline = self._loop.time() + self._patience
+        request.answer = self._loop.create_future()
+        self._queue.append(request)
+        self._wake.set()
+        return request.answer
+
+    async def drain(self) -> None:
+        """Take no more requests; ``run`` returns once those in the queue are answered."""
+        self._stopping = True
+        self._refusal = StoppingError("This process is shutting down.")
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Issue until drained, over as many sessions as it takes."""
+        sweeper = self._loop.create_task(self._sweep())
+        pause = _FIRST_PAUSE
+        try:
+            while not (self._stopping and not self._queue and self._unsettled is None):
+                try:
+                    await self._live()
+                    pause = _FIRST_PAUSE
+                except SessionLostError as error:
+                    logger.warning("The writer's session was lost (%s); opening another.", error)
+                except IssuanceError as error:
+                    self._refuse(error)
+                    if self._stopping:
+                        return
+                    await self._pause(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+        finally:
+            sweeper.cancel()
+            self._fail(self._queue, StoppingError("This process is shutting down."))
+            if self._unsettled is not None:
+                self._fail(self._unsettled[1], UnavailableError("The outcome of the commit is not known."))
+
+    async def _live(self) -> None:
+        """One session from its opening to its end."""
+        session = await self._open_session()
+        self._reserve = Reserve()
+        try:
+            # Committed before anything is read, and after the last writer's end: what is found then is as durable.
+            await self._lease(session, wait_for=self._unsettled)
+            await self._settle(session)
+            if not self._stopping:
+                self._refusal = None
+            await self._serve(session)
+        finally:
+            session.close()
+            if self._leasing is not None:
+                self._leasing.cancel()
+                await asyncio.gather(self._leasing, return_exceptions=True)
+                self._leasing = None
+
+    async def _settle(self, session: Gate) -> None:
+        """Answer what the last session managed to commit, and queue the rest again, for numbers of a new block."""
+        if self._unsettled is None:
+            return
+        _, batch = self._unsettled
+        found = await session.present([request.event.number for request in batch])
+        self._unsettled = None
+        for request in batch:
+            if request.event.number in found:
+                self._answer(request)
+        self._again([request for request in batch if request.event.number not in found])
+
+    async def _serve(self, session: Gate) -> None:
+        while True:
+            if session.lost.done():
+                raise SessionLostError("the server closed the session")
+            if self._leasing is not None and self._leasing.done():
+                leasing, self._leasing = self._leasing, None
+                leasing.result()
+            self._lease_ahead(session)
+            if not self._queue:
+                if self._stopping:
+                    return
+                await self._wait(session)
+            elif not len(self._reserve):
+                await asyncio.wait((self._leasing or self._start_lease(session, 1),))
+            elif batch := self._form():
+                await self._write(session, batch)
+                # One turn of the loop: those just answered leave, and those who come back join the next batch.
+                await asyncio.sleep(0)
+
+    async def _wait(self, session: Gate) -> None:
+        """Sleep until there is a request, the session is lost, or a lease has come in."""
+        self._wake.clear()
+        waiter = self._loop.create_task(self._wake.wait())
+        others = () if self._leasing is None else (self._leasing,)
+        await asyncio.wait((waiter, asyncio.ensure_future(session.lost), *others), return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+
+    def _form(self) -> list[Request]:
+        batch: list[Request] = []
+        for _ in range(min(len(self._queue), self._batch_limit, len(self._reserve))):
+            request = self._queue.popleft()
+            if request.answer.done():
+                continue  # it was given up; no number for nobody
+            order = request.order
+            serial = self._reserve.take()
+            request.event = Event(
+                number=self._numbering.encode(serial, order.origin, order.destination),
+                serial=serial,
+                customer_tag=request.customer_tag,
+                customer_key_id=request.customer_key_id,
+                origin=order.origin,
+                destination=order.destination,
+                weight_band=order.weight_band,
+                order_created_at=order.created_at,
+                requested_at=request.requested_at,
+                request_id=request.request_id,
+                principal=request.principal,
+            )
+            batch.append(request)
+        self._demand.used(len(batch), self._loop.time())
+        return batch
+
+    async def _write(self, session: Gate, batch: list[Request]) -> None:
+        self._unsettled = (session.writer, batch)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                written = await session.append([r.event for r in batch], [r.claims for r in batch])
+        except TimeoutError as error:
+            raise SessionLostError(f"no word from the server for {_PATIENCE:.0f} seconds") from error
+        except RowRefusedError as error:
+            self._unsettled = None
+            self._halve(batch, error)
+        except TryAgainError as error:
+            self._unsettled = None
+            self._retry(batch, error)
+        except CollisionError as error:
+            self._unsettled = None
+            self._halted = True
+            logger.critical("%s Issuing stops; look at the ledger and the fence before starting again.", error)
+            self._fail(batch, error)
+            raise
+        except UnavailableError as error:
+            self._unsettled = None
+            self._fail(batch, error)
+            raise
+        else:
+            self._unsettled = None
+            self._batch_limit = min(LARGEST_BATCH, 2 * self._batch_limit)
+            for position, request in enumerate(batch):
+                if position not in written.lost:
+                    self._answer(request)
+            if written.lost:
+                await self._replay(session, [batch[position] for position in sorted(written.lost)])
+
+    async def _replay(self, session: Gate, requests: list[Request]) -> None:
+        tags = [claim.tag for request in requests for claim in request.claims]
+        try:
+            won = await session.winners(tags)
+        except SessionLostError:
+            self._again(requests)
+            raise
+        for request in requests:
+            found = next(((claim, won[claim.tag]) for claim in request.claims if claim.tag in won), None)
+            if found is None:
+                self._fail([request], UnavailableError("The first answer under this key could not be read."))
+            elif found[0].fingerprint != found[1].fingerprint:
+                self._fail([request], KeyReusedError("This Idempotency-Key was used with other parameters."))
+            else:
+                request.event, request.replayed = found[1].event, True
+                self._answer(request)
+
+    def _halve(self, batch: list[Request], error: Exception) -> None:
+        """Write smaller batches until the row at fault is alone; their serials are new, so they keep increasing."""
+        if len(batch) == 1:
+            logger.error("The ledger refuses an event: %s", error)
+            self._fail(batch, UnrecordableError("The ledger refuses this event."))
+            return
+        self._batch_limit = len(batch) // 2
+        self._again(batch)
+
+    def _retry(self, batch: list[Request], error: Exception) -> None:
+        for request in batch:
+            request.tries += 1
+        self._fail([r for r in batch if r.tries >= _TRIES], UnavailableError(f"The database gave up on it: {error}"))
+        self._again([r for r in batch if r.tries < _TRIES])
+
+    def _again(self, requests: list[Request]) -> None:
+        self._queue.extendleft(reversed(requests))
+
+    def _lease_ahead(self, session: Gate) -> None:
+        if self._leasing is None and (count := self._demand.blocks_to_lease(len(self._reserve))):
+            self._start_lease(session, count)
+
+    def _start_lease(self, session: Gate, count: int) -> "asyncio.Task[None]":
+        self._leasing = self._loop.create_task(self._lease(session, count=count))
+        return self._leasing
+
+    async def _lease(self, session: Gate, count: int = 1, wait_for: tuple[int, list[Request]] | None = None) -> None:
+        if wait_for is not None:
+            await session.wait_until_gone(wait_for[0])
+        self._reserve.add(await session.lease(count))
+
+    def _answer(self, request: Request) -> None:
+        if not request.answer.done():
+            request.answer.set_result(request.event)
+
+    def _fail(self, requests: "Sequence[Request] | deque[Request]", error: IssuanceError) -> None:
+        for request in requests:
+            if not request.answer.done():
+                request.answer.set_exception(type(error)(*error.args))
+
+    def _refuse(self, error: IssuanceError) -> None:
+        """Answer everybody who waits; those whose outcome is unknown wait for it until their deadline."""
+        if self._refusal is None or self._refusal.args != error.args:
+            level = logging.CRITICAL if isinstance(error, RefusedError) else logging.ERROR
+            logger.log(level, "No number is issued: %s", error)
+        if not self._stopping:
+            self._refusal = error
+        waiting, self._queue = self._queue, deque()
+        self._fail(waiting, error)
+
+    async def _pause(self, seconds: float) -> None:
+        while True:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            if self._stopping or not self._halted:
+                return
+
+    async def _sweep(self) -> None:
+        """Answer those whose time is up with 503; a batch under way goes on, and may stand in the ledger unanswered."""
+        while True:
+            await asyncio.sleep(_SWEEP)
+            now = self._loop.time()
+            late = UnavailableError("The database did not confirm the event in time.")
+            while self._queue and self._queue[0].deadline <= now:
+                self._fail([self._queue.popleft()], late)
+            if self._unsettled is not None:
+                self._fail([request for request in self._unsettled[1] if request.deadline <= now], late)

@@ -1,0 +1,171 @@
+"""A writer: one database session with a lock on its id, which leases blocks and commits one batch at a time."""
+
+import contextlib
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import psycopg
+
+from core.session import Session, SessionLostError, StatementError
+from issuance import locks
+from issuance.allocator import Allocator
+from issuance.claims import Won, claim, winners
+from issuance.domain.errors import CollisionError, RefusedError, UnavailableError
+from ledger import store
+from ledger.domain.entry import Event
+from ledger.domain.tag import Claim
+
+_RETRY = {"40001", "40P01", "55P03", "57014"}
+"""Serialization failure, deadlock, lock not available, cancelled: rolled back, and worth another try."""
+_UNIQUE_VIOLATION = "23505"
+
+
+class RowRefusedError(Exception):
+    """A data error (SQLSTATE class 22 or 23): some row of the batch is at fault, and nothing was written."""
+
+
+class TryAgainError(Exception):
+    """The batch was rolled back for no fault of its own."""
+
+
+class Written(NamedTuple):
+    """What became of a batch: its claims that had been taken before, and so were not written, by position."""
+
+    lost: frozenset[int]
+
+
+class WriterSession:
+    """One writer for as long as its session lives."""
+
+    def __init__(self, session: Session, writer: int, allocator: Allocator, role: str) -> None:
+        self._session = session
+        self._allocator = allocator
+        self._role = role
+        self.writer = writer
+        self.lost = session.lost
+
+    @classmethod
+    async def open(cls, url: str, role: str, allocator: Allocator, *, allow_unsafe: bool) -> "WriterSession":
+        """Log in, check that a commit is durable and that the fence agrees, and lock a fresh writer id.
+
+        Raises:
+            UnavailableError: the database can't be reached or used now.
+            RefusedError: issuing would not be safe.
+        """
+        try:
+            session = await Session.connect(url, role)
+        except psycopg.Error as error:
+            raise UnavailableError(f"The database can't be reached: {str(error).strip()}") from error
+        try:
+            await _be_durable(session, allow_unsafe=allow_unsafe)
+            await allocator.look(session)
+            writer = secrets.randbits(63)
+            while not await locks.try_writer(session, writer):
+                writer = secrets.randbits(63)
+        except BaseException as error:
+            session.close()
+            if isinstance(error, StatementError):
+                raise UnavailableError(f"The database can't be used: {error}. Has `manage.py migrate` run?") from error
+            raise
+        return cls(session, writer, allocator, role)
+
+    def close(self) -> None:
+        """End the session, and with it the writer."""
+        self._session.close()
+
+    async def wait_until_gone(self, writer: int) -> None:
+        """Return once another writer's session has ended."""
+        await locks.wait_until_writer_is_gone(self._session, self._role, writer)
+
+    async def lease(self, count: int) -> range:
+        """Lease blocks; raises as Allocator.lease does, with UnavailableError for what the server refused."""
+        try:
+            return await self._allocator.lease(self._session, self.writer, count)
+        except StatementError as error:
+            raise UnavailableError(f"No block could be leased: {error}") from error
+
+    async def append(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
+        """Write a batch, all of it but what lost its claim; it is durable when this returns.
+
+        Raises:
+            RowRefusedError, TryAgainError, UnavailableError: nothing was written.
+            CollisionError: a number or serial was there already; nothing was written.
+            SessionLostError: outcome unknown.
+        """
+        async with self._session.turn:
+            try:
+                if not any(claims):
+                    await store.append(self._session, events)
+                    return Written(frozenset())
+                return await self._append_claimed(events, claims)
+            except StatementError as error:
+                raise _translated(error) from error
+
+    async def _append_claimed(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
+        session = self._session
+        await session.execute(b"BEGIN")
+        try:
+            claimed = [(event.number, each) for event, each in zip(events, claims, strict=True) if each]
+            won = await claim(session, claimed)
+            lost: set[int] = set()
+            partly = False
+            for position, (event, each) in enumerate(zip(events, claims, strict=True)):
+                if each:
+                    pairs = [(one.tag, event.number) in won for one in each]
+                    if not all(pairs):
+                        lost.add(position)
+                        partly = partly or any(pairs)
+            if partly:
+                # Under one live key only was it claimed before. The tag that was won must not outlive its number.
+                await session.execute(b"ROLLBACK")
+                rest = [position for position in range(len(events)) if position not in lost]
+                again = (
+                    await self._append_claimed([events[p] for p in rest], [claims[p] for p in rest]) if rest else None
+                )
+                return Written(frozenset(lost | {rest[p] for p in again.lost} if again else lost))
+            written = [event for position, event in enumerate(events) if position not in lost]
+            if written:
+                await store.append(session, written)
+            await session.execute(b"COMMIT")
+        except StatementError:
+            with contextlib.suppress(StatementError):
+                await session.execute(b"ROLLBACK")
+            raise
+        return Written(frozenset(lost))
+
+    async def present(self, numbers: Sequence[str]) -> set[str]:
+        """Those of the numbers that the ledger holds."""
+        async with self._session.turn:
+            return await store.present(self._session, numbers)
+
+    async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
+        """The events that were issued under claimed tags."""
+        async with self._session.turn:
+            return await winners(self._session, tags)
+
+
+async def _be_durable(session: Session, *, allow_unsafe: bool) -> None:
+    async with session.turn:
+        ((fsync, commit, standby),) = await session.execute(
+            b"SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()"
+        )
+        if standby == b"t":
+            raise UnavailableError("DATABASE_URL leads to a standby, which can't be written to.")
+        if fsync != b"on" and not allow_unsafe:
+            raise RefusedError("PostgreSQL runs with fsync off: an answered number could be lost. Set fsync = on.")
+        if commit not in {b"on", b"remote_apply"}:
+            await session.execute(b"SET synchronous_commit = on")
+
+
+def _translated(error: StatementError) -> Exception:
+    if error.sqlstate == _UNIQUE_VIOLATION and error.constraint.startswith("issuance_event"):
+        return CollisionError(f"The ledger already holds a number of this batch ({error.constraint}).")
+    if error.sqlstate[:2] in {"22", "23"}:
+        return RowRefusedError(str(error))
+    if error.sqlstate in _RETRY:
+        return TryAgainError(str(error))
+    return UnavailableError(f"The database does not take events: {error}")
+
+
+__all__ = ["RowRefusedError", "SessionLostError", "TryAgainError", "WriterSession", "Written"]
