@@ -33,13 +33,15 @@ BLOCKS_PER_SHARD = SHARD_CAPACITY // BLOCK_SIZE
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
+_CHECK_START = 18  # doubled it is 36, which counts for nothing
+
 _REGIONS = 1 << REGION_BITS
 _OFFSET_MASK = (1 << OFFSET_BITS) - 1
 _CODE_MASK = (1 << CODE_BITS) - 1
 _PAIR_MASK = (1 << 10) - 1  # two characters of base 32
 
 _FORM = re.compile(f"[0-7][{CROCKFORD}]{{10}}[A-Z]{{4}}[0-9A-Z]", re.ASCII)
-_ROUTE = re.compile("[A-Z]{4}", re.ASCII)
+_COUNTRY = re.compile("[A-Z]{2}", re.ASCII)
 _TO_PYTHON_BASE_32 = str.maketrans(CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
 
 _REGIONS_KEPT = 4  # a process issues from one region, seldom two; each holds 2 MB
@@ -87,11 +89,11 @@ def shard_of(serial: int) -> int:
 
 def check_character(text: str) -> str:
     """The ISO/IEC 7064 MOD 37,36 check character of ``text`` (0-9 and A-Z)."""
-    return _CLOSING[_advance(0, text)]
+    return _CLOSING[_advance(_CHECK_START, text)]
 
 
 def _step(state: int, value: int) -> int:
-    """One character of ISO/IEC 7064 MOD 37,36; the state is the running sum modulo 36, and 0 at the start."""
+    """One character of ISO/IEC 7064 MOD 37,36; the state is the running sum modulo 36."""
     return ((state or 36) * 2 % 37 + value) % 36
 
 
@@ -108,10 +110,12 @@ _AFTER = tuple(bytes(_advance(state, pair) for pair in _PAIRS) for state in rang
 
 
 @lru_cache(maxsize=_ROUTES_KEPT)
-def _tails(route: str) -> tuple[str, ...]:
+def _tails(origin: str, destination: str) -> tuple[str, ...]:
     """The last five characters of a number, by the state of the check before them."""
-    if not _ROUTE.fullmatch(route):
-        raise ValueError(f"A route is two pairs of the letters A-Z, not {route!r}.")
+    for country in (origin, destination):
+        if not _COUNTRY.fullmatch(country):
+            raise ValueError(f"A country is two letters A-Z, not {country!r}.")
+    route = origin + destination
     return tuple(route + _CLOSING[_advance(state, route)] for state in range(36))
 
 
@@ -124,7 +128,7 @@ class _Region:
         self.codes = Feistel(key, width=CODE_BITS, tweak=region, person=b"number-C")
         # 53 bits are one character of 3 bits and ten of 5; the fifth holds the code's top two.
         heads = (_base_32(place << 2 | top) for top in range(4))
-        self.heads = tuple((head, _advance(0, head)) for head in heads)
+        self.heads = tuple((head, _advance(_CHECK_START, head)) for head in heads)
 
 
 def _base_32(value: int) -> str:
@@ -176,7 +180,7 @@ class Numbering:
         head, state = region.heads[code >> 30]
         first, second, third = code >> 20 & _PAIR_MASK, code >> 10 & _PAIR_MASK, code & _PAIR_MASK
         state = _AFTER[_AFTER[_AFTER[state][first]][second]][third]
-        return f"{head}{_PAIRS[first]}{_PAIRS[second]}{_PAIRS[third]}{_tails(origin + destination)[state]}"
+        return f"{head}{_PAIRS[first]}{_PAIRS[second]}{_PAIRS[third]}{_tails(origin, destination)[state]}"
 
     def decode(self, number: str) -> Decoded:
         """Take a number apart; it must be in its one stored form, in capitals, without spaces or look-alikes.
