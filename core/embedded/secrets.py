@@ -2,51 +2,86 @@
 
 import os
 import secrets
+import shutil
+import stat
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from core.env import Env, SettingsError
+from core.env import Env, HexKey, KeyRing, Secret, SettingsError
 
-NAMES = ("secret_key", "number_key", "customer_tag_keys")
-
-
-def _folder(data_dir: Path) -> Path:
-    return data_dir / "secrets"
+KINDS: Final = {"secret_key": Secret, "number_key": HexKey, "customer_tag_keys": KeyRing}
 
 
 def make(data_dir: Path) -> None:
-    """Make the secrets that are missing; what is there is never touched."""
-    folder = _folder(data_dir)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in NAMES:
-        value = secrets.token_hex(32)
-        if name == "customer_tag_keys":
-            value = f"1:{value}"
-        try:
-            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            continue
-        with os.fdopen(handle, "w") as file:
-            file.write(value)
-            file.flush()
-            os.fsync(file.fileno())
+    """Make all the secrets, once.
+
+    The folder appears complete or not at all, so a file that is missing later was lost and is never made anew: another
+    NUMBER_KEY would give numbers that are already out.
+
+    Raises:
+        SettingsError: a kept secret is missing or damaged.
+    """
+    folder = data_dir / "secrets"
+    if not folder.exists():
+        new = data_dir / "secrets.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True, mode=0o700)
+        for name in KINDS:
+            value = secrets.token_hex(32)
+            _write(new / name, f"1:{value}" if name == "customer_tag_keys" else value)
+        new.rename(folder)
+        _sync(data_dir)
+    for name in KINDS:
+        _read(folder / name)
 
 
 def complete(env: Env) -> Env:
-    """Add the kept secrets to the settings of an embedded service; refuse a production without its own.
+    """Add the kept secrets to the settings of an embedded service; what the operator gave has precedence.
+
+    Before the first `make run` there are none, and the settings stay without.
 
     Raises:
-        SettingsError: production lacks a secret, or a kept secret is damaged.
+        SettingsError: production lacks a secret of its own, or a kept secret is missing or damaged.
     """
-    missing = [name for name in NAMES if getattr(env, name) is None]
-    if not env.embedded:
-        if missing:
-            raise SettingsError(f"Production needs {', '.join(name.upper() for name in missing)}; see README.md, Settings.")
+    missing = [name for name in KINDS if getattr(env, name) is None]
+    if missing and not env.embedded:
+        names = ", ".join(name.upper() for name in missing)
+        raise SettingsError(f"Production (DATABASE_URL is set) needs {names}; see README.md, Settings.")
+    folder = env.data_dir / "secrets"
+    if not missing or not folder.exists():
         return env
-    kept = {
-        name: path.read_text().strip() for name in missing if (path := _folder(env.data_dir) / name).exists()
-    }
-    if any(not value for value in kept.values()):
-        raise SettingsError(f"A file in {_folder(env.data_dir)} is empty. Put its content back from a copy.")
-    return msgspec.structs.replace(env, **kept)
+    return msgspec.structs.replace(env, **{name: _read(folder / name) for name in missing})
+
+
+def _write(path: Path, value: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(value + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make what was created or renamed in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> str:
+    """One secret; no message ever holds its value."""
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise SettingsError(f"{path} can be read by other users. Run: chmod 600 {path}")
+        return msgspec.convert(path.read_text().strip(), KINDS[path.name])
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing. Put it back from a copy; a new one would not fit the data.") from None
+    except (msgspec.ValidationError, UnicodeDecodeError):
+        raise SettingsError(f"{path} is empty or damaged. Put it back from a copy.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}. It belongs to whoever ran this first.") from None

@@ -1,0 +1,59 @@
+# Everything that is done to this project; `make` lists it. Each target makes .venv first, if it is missing or outdated.
+
+python := .venv/bin/python
+compile := uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+# What production is given, as far as its settings can be checked without it.
+production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_URL=postgresql://owner@db/tracking \
+	SECRET_KEY=$$($(random)) NUMBER_KEY=$$($(random)) CUSTOMER_TAG_KEYS=1:$$($(random)) \
+	FENCE=/var/lib/tracking/fence ALLOWED_HOSTS=tracking.example
+random = $(python) -c "import secrets; print(secrets.token_hex(32))"
+
+.PHONY: help run test check fix bench requirements lint types imports migrations deploy
+.DEFAULT_GOAL := help
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1 |/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
+
+run: .venv/.dev ## start everything at http://127.0.0.1:8000 (PORT=…, DATA_DIR=…); Ctrl-C stops it
+	@$(python) -m core.embedded
+
+test: .venv/.dev ## run the tests; ARGS="-k name" picks some
+	@$(python) -m pytest $(ARGS)
+
+check: .venv/.dev ## lint, types, imports, migrations, production settings
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
+		types lint imports migrations deploy
+
+fix: .venv/.dev ## let ruff repair and format what it can
+	@$(python) -m ruff check --fix --quiet . || failed=1; $(python) -m ruff format --quiet . && [ -z "$$failed" ]
+
+bench: .venv/.bench ## measure the service against its peers (some minutes)
+	@$(python) -m benchmarks $(ARGS)
+
+requirements: .venv/.dev ## compile requirements/*.txt from pyproject.toml
+	PATH="$$PATH:.venv/bin" && $(compile) pyproject.toml -o requirements/base.txt
+	PATH="$$PATH:.venv/bin" && $(compile) --group dev pyproject.toml -o requirements/dev.txt
+	PATH="$$PATH:.venv/bin" && $(compile) --group dev --group bench pyproject.toml -o requirements/bench.txt
+	PATH="$$PATH:.venv/bin" && echo uv | $(compile) - -o requirements/uv.txt
+
+# The parts of `check`; it runs two at a time.
+lint: .venv/.dev
+	@$(python) -m ruff check --quiet . && $(python) -m ruff format --check --quiet . && echo "ruff: fine"
+types: .venv/.dev
+	@$(python) -m mypy
+imports: .venv/.dev
+	@$(python) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+migrations: .venv/.dev
+	@$(python) manage.py makemigrations --check --dry-run
+deploy: .venv/.dev
+	@$(production) $(python) manage.py check --deploy --fail-level WARNING
+
+# The stamps: bench has all that dev has, so either may stand for .venv/.dev.
+.venv/.dev: requirements/dev.txt requirements/uv.txt
+	@sh scripts/bootstrap.sh dev
+	@rm -f .venv/.bench && touch $@
+.venv/.bench: requirements/bench.txt requirements/uv.txt
+	@sh scripts/bootstrap.sh bench
+	@touch .venv/.dev $@

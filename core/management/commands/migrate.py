@@ -1,0 +1,13 @@
+"""`migrate`, as the owner of the tables: the login that serves may not change them."""
+
+from django.core.management.base import CommandParser
+from django.core.management.commands import migrate
+
+
+class Command(migrate.Command):
+    """Django's own, on the database alias `owner` unless `--database` says otherwise."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Change the default of one argument."""
+        super().add_arguments(parser)
+        parser.set_defaults(database="owner")
