@@ -1,0 +1,97 @@
+"""The leaf of an event: canonical JSON (RFC 8785), version 1, and its RFC 6962 leaf hash.
+
+What is written here is hashed for ever. Version 1 may never change; a new shape is a new version beside it.
+"""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import msgspec
+from uuid_utils import UUID
+
+VERSION = 1
+MAX_BYTES = 65_535  # C2SP tlog-tiles: an entry bundle frames each entry with a uint16
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One issuance, as it is stored; times are microseconds since 1970-01-01T00:00:00Z.
+
+    ``request_id`` is uuid_utils' UUID, not the standard library's: text and bytes together take 0.4 us, not 2.
+    """
+
+    number: str
+    serial: int
+    customer_tag: bytes
+    customer_key_id: int
+    origin: str
+    destination: str
+    weight_band: int
+    order_created_at: int
+    requested_at: int
+    request_id: UUID
+    principal: int | None
+
+
+class _Entry(msgspec.Struct, gc=False):
+    """The members of the JSON object, in the order that RFC 8785 sorts them into; msgspec keeps it."""
+
+    customer_key_id: int
+    customer_tag: str
+    destination: str
+    number: str
+    order_created_at: str
+    origin: str
+    principal: int | None
+    request_id: str
+    requested_at: str
+    type: str
+    version: int
+    weight_band: int
+
+
+_json = msgspec.json.Encoder().encode
+
+
+def timestamp(microseconds: int) -> str:
+    """Write microseconds since the Unix epoch as RFC 3339 in UTC, always with six fraction digits and ``Z``.
+
+    Raises:
+        ValueError, OverflowError: the time is outside the years 1 to 9999.
+    """
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=fraction)
+    # 1.8 us; datetime.isoformat or an f-string of the parts takes 3 to 5. msgspec leaves a zero fraction out.
+    text: str = msgspec.to_builtins(moment)
+    return text if fraction else f"{text[:19]}.000000Z"
+
+
+def encode(event: Event) -> bytes:
+    """Return the exact leaf bytes of an event: everything but its serial, which its place in the log replaces.
+
+    Raises:
+        ValueError: the entry is longer than 65,535 bytes.
+    """
+    entry = _json(
+        _Entry(
+            customer_key_id=event.customer_key_id,
+            customer_tag=event.customer_tag.hex(),
+            destination=event.destination,
+            number=event.number,
+            order_created_at=timestamp(event.order_created_at),
+            origin=event.origin,
+            principal=event.principal,
+            request_id=str(event.request_id),
+            requested_at=timestamp(event.requested_at),
+            type="issued",
+            version=VERSION,
+            weight_band=event.weight_band,
+        )
+    )
+    if len(entry) > MAX_BYTES:
+        raise ValueError(f"An entry holds at most {MAX_BYTES} bytes; this one has {len(entry)}.")
+    return entry
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """Return the 32-byte leaf hash of RFC 6962, section 2.1: SHA-256 of 0x00 and the entry."""
+    return sha256(b"\x00" + entry).digest()
