@@ -5,7 +5,8 @@ from typing import Any
 
 import httptools
 import uuid_utils
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn_worker import UvicornWorker
 
 from core import problems
@@ -18,6 +19,39 @@ HEAD_SECONDS = 10.0
 """Time for them to arrive, from the connection or from their first byte."""
 
 
+WHOLE_RESPONSE = "tracking.whole_response"
+"""ASGI extension: ``scope["extensions"][WHOLE_RESPONSE](status, headers, body)`` answers in one call.
+
+``headers`` are rendered lines; Date, Content-Length and Connection are added. What ASGI's two messages cost for
+each answer (headers matched, lowered and joined one by one) is a fifth of an issuance.
+"""
+
+
+class WholeResponse:
+    """Answers one request of uvicorn's."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def __call__(self, status: int, headers: bytes, body: bytes) -> None:
+        """Write the response, as ``RequestResponseCycle.send`` does with a start and a body message."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        date = b"".join(b"%s: %s\r\n" % header for header in cycle.default_headers)
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
+        cycle.transport.write(
+            b"%s%s%scontent-length: %d\r\n%s\r\n%s" % (STATUS_LINE[status], date, headers, len(body), close, body)
+        )
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 connection, which reads no head without end and waits for none for ever."""
 
@@ -25,6 +59,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = False
         self._head_bytes = 0
+        self._chunk = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -39,8 +74,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless a head that is under way has grown too large."""
+        self._chunk = len(data)
         if self._in_head:
-            self._head_bytes += len(data)
+            self._head_bytes += self._chunk
             if self._head_bytes > HEAD_LIMIT:
                 return self._refuse(problems.HEADERS_TOO_LARGE)
         super().data_received(data)
@@ -58,11 +94,17 @@ class LimitedProtocol(HttpToolsProtocol):
         """A head is complete; one that came in a single piece is measured here."""
         self._in_head = False
         self._stop_timer()
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > HEAD_LIMIT:
-            self._refuse(problems.HEADERS_TOO_LARGE)
-            raise httptools.HttpParserError("head too large")
+        if self._chunk + self._head_bytes > HEAD_LIMIT:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > HEAD_LIMIT:
+                self._refuse(problems.HEADERS_TOO_LARGE)
+                raise httptools.HttpParserError("head too large")
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        extensions: dict[str, Any] = {WHOLE_RESPONSE: WholeResponse(cycle)}
+        cycle.scope["extensions"] = extensions
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refuses, unless it was answered already."""

@@ -25,6 +25,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 DATABASE_URL = _serving_url
 
 INSTALLED_APPS = [
+    "django.contrib.postgres",  # the BRIN index
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
@@ -53,7 +54,6 @@ USE_TZ = True
 APPEND_SLASH = False  # a redirect would be a second request, and here a request is an issuance
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True  # the sidecar's files are served from its package; nothing to collect
 
 HTTPS_ONLY = ENV.https_only if ENV.https_only is not None else not ENV.embedded

@@ -19,12 +19,14 @@ from issuance.domain.errors import (
 from ledger.domain import entry
 from ledger.domain.entry import Event
 
-_JSON = (b"content-type", b"application/json")
-_PROBLEM = (b"content-type", problems.CONTENT_TYPE.encode())
-# RFC 9111: an issuance is an effect. Crawlers stay away from what has one.
-_UNCACHED = ((b"cache-control", b"no-store"), (b"x-robots-tag", b"noindex, nofollow"))
-_RETRY_AFTER = (b"retry-after", b"1")
-_REPLAYED = (b"idempotency-replayed", b"true")
+type Headers = tuple[tuple[bytes, bytes], ...]
+
+# RFC 9111: an issuance is an effect, so nothing may keep its answer. Crawlers stay away from what has one.
+_UNCACHED: Headers = ((b"cache-control", b"no-store"), (b"x-robots-tag", b"noindex, nofollow"))
+_ISSUED: Headers = ((b"content-type", b"application/json"), *_UNCACHED)
+_REPLAYED: Headers = (*_ISSUED, (b"idempotency-replayed", b"true"))
+_PROBLEM: Headers = ((b"content-type", problems.CONTENT_TYPE.encode()), *_UNCACHED)
+_TRY_AGAIN: Headers = (*_PROBLEM, (b"retry-after", b"1"))
 
 # The most specific first.
 _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
@@ -39,10 +41,11 @@ _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
 
 
 class Answer(NamedTuple):
-    """An HTTP answer without the headers that every answer has."""
+    """An HTTP answer; ``headers`` are one of few fixed tuples, and lack X-Request-ID and what every answer has."""
 
     status: int
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Headers
+    request_id: bytes
     body: bytes
 
 
@@ -82,15 +85,14 @@ def issued(event: Event, request_id: bytes, *, replayed: bool) -> Answer:
         entry.leaf_hash(entry.encode(event)).hex(),
         Links(path, f"{path}/proof"),
     )
-    headers = (_JSON, *_UNCACHED, (b"x-request-id", request_id))
-    return Answer(200, (*headers, _REPLAYED) if replayed else headers, _encoder.encode(body))
+    return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, _encoder.encode(body))
 
 
 def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
     """Any problem document."""
     body = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
-    headers = (_PROBLEM, *_UNCACHED, (b"x-request-id", request_id))
-    return Answer(kind.status, (*headers, _RETRY_AFTER) if kind.status == problems.OVERLOADED.status else headers, body)
+    headers = _TRY_AGAIN if kind.status == problems.OVERLOADED.status else _PROBLEM
+    return Answer(kind.status, headers, request_id, body)
 
 
 def refused(error: IssuanceError, instance: str, request_id: bytes) -> Answer:

@@ -10,6 +10,8 @@ from django.http.request import split_domain_port, validate_host
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
+from core.server import WHOLE_RESPONSE
+from issuance.answers import Headers
 from issuance.issuer import HEADERS, PATH, Issuer
 
 type Scope = MutableMapping[str, Any]
@@ -30,7 +32,8 @@ class IssuanceLane:
     def __init__(self, django: Application, issuer: Callable[[], Issuer]) -> None:
         self._django = django
         self._issuer = issuer
-        self._fixed = security_headers()
+        self._security = security_headers()
+        self._fixed = lru_cache(64)(self._with_security)
         self._https_only = settings.SECURE_SSL_REDIRECT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,14 +48,21 @@ class IssuanceLane:
             await self._django(scope, receive, send)
             return
         answer = await self._issuer().issue(scope["query_string"], headers)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": [*answer.headers, *self._fixed, (b"content-length", b"%d" % len(answer.body))],
-            }
-        )
-        await send({"type": "http.response.body", "body": answer.body})
+        fixed, body = self._fixed(answer.headers), answer.body
+        if whole := scope.get("extensions", {}).get(WHOLE_RESPONSE):
+            whole(answer.status, b"%sx-request-id: %s\r\n" % (_rendered(fixed), answer.request_id), body)
+            return
+        own = ((b"x-request-id", answer.request_id), (b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*fixed, *own]})
+        await send({"type": "http.response.body", "body": body})
+
+    def _with_security(self, headers: Headers) -> Headers:
+        return (*headers, *self._security)
+
+
+@lru_cache(64)
+def _rendered(headers: Headers) -> bytes:
+    return b"".join(b"%s: %s\r\n" % header for header in headers)
 
 
 def interesting(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -71,7 +81,7 @@ def is_our_host(host: bytes) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-def security_headers() -> tuple[tuple[bytes, bytes], ...]:
+def security_headers() -> Headers:
     """The headers that Django's security middleware puts on every answer, asked of that middleware itself."""
     request = HttpRequest()
     request.META = {"wsgi.url_scheme": "https", "HTTP_X_FORWARDED_PROTO": "https"}

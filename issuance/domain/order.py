@@ -5,7 +5,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -25,8 +25,7 @@ _MOST_PARAMETERS = 32
 _KEPT = 8192
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = timedelta(days=1)
-_MICROSECOND = timedelta(microseconds=1)
+_DAY = 86_400_000_000
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _COUNTRY = re.compile("[A-Za-z]{2}")
@@ -148,17 +147,24 @@ def _grams(raw: bytes) -> int:
 
 
 def _created_at(raw: bytes) -> int:
-    # A plus that was typed unescaped has become a space on its way, since a query says space with a plus.
-    text = _SPACE_FOR_PLUS.sub("+", _text(raw))
+    # A plus typed unescaped means a space in a query; in a time it can only be the plus that it was, so it stays one.
+    # These two escapes are those that clients put into a time; the general way, five times as slow, takes the rest.
+    plain = raw.replace(b"%3A", b":").replace(b"%2B", b"+")
+    text = _text(raw) if b"%" in plain or not plain.isascii() else plain.decode()
+    if not text:
+        raise _FlawError("empty", "A value is required.")
+    if " " in text:
+        text = _SPACE_FOR_PLUS.sub("+", text)
     if not _TIME.fullmatch(text):
         raise _FlawError("format", "RFC 3339 with an offset is expected, such as 2018-11-20T19:29:32.5+08:00.")
     try:
         moment = datetime.fromisoformat(text.upper()) - _EPOCH
     except ValueError:
         raise _FlawError("format", "There is no such date, time or offset.") from None
-    if not timedelta(0) <= moment <= timedelta(seconds=time.time()) + _DAY:
+    microseconds = (moment.days * 86_400 + moment.seconds) * 1_000_000 + moment.microseconds
+    if not 0 <= microseconds <= time.time_ns() // 1000 + _DAY:
         raise _FlawError("range", "The time must lie between 1970 and a day from now.")
-    return (moment.days * 86_400 + moment.seconds) * 1_000_000 + moment.microseconds
+    return microseconds
 
 
 def _customer_id(raw: bytes) -> bytes:

@@ -1,0 +1,39 @@
+"""What tests need to know about processes, from /proc."""
+
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that live."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def family(pid: int) -> set[int]:
+    """A process and all that descend from it."""
+    return {pid}.union(*(family(child) for child in children(pid)))
+
+
+def alive(pids: Collection[int]) -> list[int]:
+    """Those of the processes that still run; a zombie has ended."""
+    return [pid for pid in pids if _state(pid) not in {"", "Z"}]
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Whether it comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -1,0 +1,95 @@
+"""The real service for tests: gunicorn with the configuration that production runs."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Protocol, Self
+
+import httpx
+
+from core.embedded.process import Process
+from tests.plugin import ROOT, Database
+
+ANSWER_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+class Service:
+    """A running service; leaving the block stops it by SIGTERM, and fails if that takes longer than the drain may."""
+
+    def __init__(self, database: Database, **settings: str) -> None:
+        """Start it on a free port of 127.0.0.1 and wait until it answers; ``settings`` are as core.env names them."""
+        port = free_port()
+        self.base_url = f"http://127.0.0.1:{port}"
+        given = {"PORT": str(port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
+        manage("init_allocator", given)
+        self._process = Process(
+            "the service",
+            [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"],
+            environment={**os.environ, **given},
+            folder=ROOT,
+            stop_seconds=STOP_SECONDS,
+        )
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self._process.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The master's process id."""
+        return self._process.pid
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The workers' process ids."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    @property
+    def running(self) -> bool:
+        """Whether the master is alive."""
+        return self._process.running
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop it as production is stopped. Stopping twice is fine."""
+        assert self._process.stop(), f"the service did not stop within {STOP_SECONDS} s of SIGTERM"
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._process.running and time.monotonic() < deadline:
+            try:
+                httpx.get(f"{self.base_url}/livez", timeout=5)
+            except httpx.TransportError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("the service does not answer; its log is above")
+
+
+class ServiceFactory(Protocol):
+    """What the fixture `service` gives."""
+
+    def __call__(self, database: Database, **settings: str) -> Service: ...
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def manage(command: str, settings: dict[str, str]) -> None:
+    """Run one of Django's commands to its end, as another process would."""
+    arguments = [sys.executable, str(ROOT / "manage.py"), command]
+    subprocess.run(arguments, env={**os.environ, **settings}, check=True, stdout=subprocess.DEVNULL)
