@@ -1,0 +1,1 @@
+"""What an issuance costs here, and what it costs elsewhere."""
