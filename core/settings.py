@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "schema",
 ]
 MIDDLEWARE = [
+    "core.middleware.require_host",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
