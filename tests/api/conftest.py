@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -18,9 +17,7 @@ from tests.support.service import ServiceFactory, free_port
 @pytest.fixture(scope="module")
 def lane_port(database: Database, service: ServiceFactory) -> int:
     """The port of the service as production runs it."""
-    port = urlsplit(service(database, WEB_CONCURRENCY="1").base_url).port
-    assert port is not None
-    return port
+    return service(database, WEB_CONCURRENCY="1").port
 
 
 @pytest.fixture(scope="module")
