@@ -1,0 +1,84 @@
+"""A wire that is cut while a batch is under way: answered if it is there, issued anew if not, never both."""
+
+import asyncio
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugin import Database
+from tests.support import ledger
+from tests.support.load import Outcome, load
+from tests.support.proxy import Wire, wire
+from tests.support.service import Service, ServiceFactory
+
+
+@pytest.fixture(scope="module")
+def cuttable(database: Database) -> Iterator[Wire]:
+    with tempfile.TemporaryDirectory(prefix="wire-") as folder, wire(Path(folder), database.url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def behind_wire(database: Database, cuttable: Wire, service: ServiceFactory) -> Service:
+    return service(database, WEB_CONCURRENCY="1", DATABASE_URL=cuttable.url(database.url), DEADLINE="60")
+
+
+@pytest.mark.parametrize("before_statement", [False, True], ids=["the reply is lost", "the statement is lost"])
+def test_a_cut_batch_is_answered_once_and_recorded_once(
+    database: Database, cuttable: Wire, behind_wire: Service, *, before_statement: bool
+) -> None:
+    cuttable.before_statement = before_statement
+    already, made = ledger.count(database.owner_url), cuttable.cuts_made
+
+    def cut_now_and_then(answered: int) -> None:
+        if answered % 100 == 50:
+            cuttable.cuts_left = 1
+
+    outcome = asyncio.run(load(behind_wire.port, 800, connections=16, on_answer=cut_now_and_then))
+
+    assert cuttable.cuts_made - made >= 5
+    assert len(outcome.numbers) == len(set(outcome.numbers)) == 800
+    assert ledger.count(database.owner_url) - already == 800, "a number was issued twice for one request, or lost"
+    assert set(outcome.numbers) <= set(ledger.numbers(database.owner_url))
+
+
+@pytest.mark.parametrize("function", ["pg_terminate_backend", "pg_cancel_backend"])
+def test_sessions_that_the_server_ends_or_cancels_lose_nothing(
+    database: Database, service: ServiceFactory, function: str
+) -> None:
+    running = service(database, WEB_CONCURRENCY="2", DEADLINE="60")
+    already = ledger.count(database.owner_url)
+    done = threading.Event()
+    hits: list[int] = []
+
+    def strike() -> None:
+        chance = random.Random(1)
+        with ledger.reading(database.owner_url) as session:
+            while not done.is_set():
+                rows = session.execute(
+                    f"SELECT {function}(pid) FROM pg_stat_activity"  # noqa: S608  # one of the two names above
+                    " WHERE application_name = 'tracking-writer' AND datname = current_database() AND state = 'active'"
+                ).fetchall()
+                hits.append(len(rows))
+                time.sleep(chance.random() / 10)
+
+    striker = threading.Thread(target=strike)
+    striker.start()
+    try:
+        outcome: Outcome = asyncio.run(load(running.port, 3000, connections=32))
+    finally:
+        done.set()
+        striker.join()
+    running.stop()
+
+    assert sum(hits) > 5, "the server struck while batches were under way"
+    assert outcome.broken == 0
+    assert {answer.status for answer in outcome.refused} <= {503}
+    recorded = ledger.numbers(database.owner_url)[-(ledger.count(database.owner_url) - already) :]
+    assert len(outcome.numbers) == len(set(outcome.numbers))
+    assert len(recorded) == len(outcome.numbers), "what was refused must not be in the ledger, nothing answered missing"
