@@ -26,6 +26,13 @@ class Sides(NamedTuple):
     mark: Mark | None
 
 
+class Diagnosis(NamedTuple):
+    """What is the matter (None: nothing), and what may be done about it by machine (None: nothing)."""
+
+    matter: str | None
+    plan: str | None
+
+
 class Registry:
     """Reads and puts right the two sides that must agree: the database, and the fence outside it."""
 
@@ -54,21 +61,22 @@ class Registry:
             self._check(sides)
             return "The allocator is there, and the fence agrees."
 
-    def diagnose(self) -> tuple[str, str | None]:
-        """What is the matter, and what ``resolve`` would do about it (None: nothing, or nothing that it may do)."""
+    def diagnose(self) -> Diagnosis:
+        """What is the matter, and what ``resolve`` would do about it."""
         sides = self._read()
         try:
             self._check(sides)
         except RestoredDatabaseError as error:
-            return str(error), "skip every block up to the fence, and go on leasing above it"
+            return Diagnosis(str(error), "skip every block up to the fence, and go on leasing above it")
         except FenceError as error:
             if sides.row is not None and sides.mark is None:
                 plan = f"make a fence at block {sides.highest}; do so only if this database was never set back"
-                return str(error), plan
+                return Diagnosis(str(error), plan)
             if sides.row is None and sides.mark is not None and self._is_ours(sides.mark, None):
-                return str(error), "take the fence's allocator into this database, and go on leasing above the fence"
-            return str(error), None
-        return "The database and the fence agree.", None
+                plan = "take the fence's allocator into this database, and go on leasing above the fence"
+                return Diagnosis(str(error), plan)
+            return Diagnosis(str(error), None)
+        return Diagnosis(None, None)
 
     def resolve(self) -> str:
         """Do what ``diagnose`` said; returns what was done, in words.
@@ -79,14 +87,14 @@ class Registry:
         with _nobody_leasing():
             matter, plan = self.diagnose()
             if plan is None:
-                raise FenceError(matter)
+                raise FenceError(matter or "There is nothing to resolve.")
             sides = self._read()
             if sides.mark is None and sides.row is not None:
                 highest = first_block(self._shard) - 1 if sides.highest is None else sides.highest
                 self._fence.create(Mark(sides.row[0], self._shard, self._fingerprint, highest))
                 return f"Made the fence {self._fence} at block {highest}."
             if sides.mark is None:
-                raise FenceError(matter)
+                raise FenceError(matter or "There is nothing to resolve.")
             if sides.row is None:
                 self._insert(UUID(sides.mark.allocator))
             return self._skip_to(sides.highest, sides.mark.highest_block)

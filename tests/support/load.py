@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ async def load(
     connections: int = 32,
     poison: float = 0.0,
     seconds: float = 120.0,
+    patience: float = 0.0,
     on_answer: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Send ``count`` requests over ``connections``; each is sent once, and one that gets no answer is not repeated.
@@ -65,11 +67,13 @@ async def load(
     Args:
         on_answer: called with the number of answers so far, for tests that do something midway.
         seconds: the load stops then, whatever is left.
+        patience: for so long at first, a 503 is asked again: the service is expected to recover.
     """
     answers: list[Answered] = []
     orders = varied(count, poison=poison)
     left = count
     broken = 0
+    patient_until = time.monotonic() + patience
 
     async def client() -> None:
         nonlocal left, broken
@@ -78,7 +82,12 @@ async def load(
             left -= 1
             try:
                 stream = stream or await asyncio.open_connection("127.0.0.1", port)
-                answers.append(await _ask(*stream, next(orders)))
+                answer = await _ask(*stream, next(orders))
+                if answer.status == 503 and time.monotonic() < patient_until:
+                    left += 1
+                    await asyncio.sleep(0.2)
+                    continue
+                answers.append(answer)
                 on_answer(len(answers))
             except (OSError, asyncio.IncompleteReadError):
                 broken += 1

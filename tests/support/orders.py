@@ -16,7 +16,7 @@ PATH = "/next-tracking-number"
 
 def query(**changes: str | bytes | None) -> bytes:
     """A query string; a str is percent-encoded, bytes go in as they are, None leaves the parameter out."""
-    merged: dict[str, str | bytes | None] = GOOD | changes
+    merged: dict[str, str | bytes | None] = {**GOOD, **changes}
     return b"&".join(
         name.encode() + b"=" + (value if isinstance(value, bytes) else quote_plus(value).encode())
         for name, value in merged.items()

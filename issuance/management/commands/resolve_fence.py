@@ -25,9 +25,12 @@ class Command(BaseCommand):
         registry = Registry(runtime.fence(env), env.shard, runtime.numbering(env).fingerprint)
         try:
             matter, plan = registry.diagnose()
-            self.stdout.write(matter)
-            if plan is None:
+            if matter is None:
+                self.stdout.write("The database and the fence agree.")
                 return
+            if plan is None:
+                raise CommandError(matter)
+            self.stdout.write(matter)
             if options["yes"]:
                 self.stdout.write(registry.resolve())
             else:

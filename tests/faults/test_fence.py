@@ -1,0 +1,192 @@
+"""The fence: a database that was set back refuses to issue, and says what to do; so does one without its fence."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from uuid_utils import uuid7
+
+from core import databases
+from core.embedded import postgres
+from core.embedded.server import Server
+from core.session import Session
+from issuance.allocator import Allocator
+from issuance.domain.number import Numbering, block_of
+from issuance.fence import FileFence, Mark
+from tests.plugin import ROOT, Cluster, Database
+from tests.support import ledger
+from tests.support.load import load
+from tests.support.service import Service, ServiceFactory
+
+SOME_THOUSANDS = 3000
+NUMBERS = Numbering(bytes.fromhex(os.environ["NUMBER_KEY"]))
+
+
+def command(database: Database, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """One of the service's commands, as an operator runs it."""
+    environment = {**os.environ, **database.settings, **settings}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments], env=environment, capture_output=True, text=True
+    )
+
+
+def answer(service: Service) -> tuple[int, str]:
+    """Status and problem type of one request for a number."""
+    outcome = asyncio.run(load(service.port, 1, connections=1))
+    return outcome.answers[0].status, outcome.answers[0].document.get("type", "")
+
+
+def lease(database: Database, count: int) -> None:
+    """Lease blocks as a busy service would in the hours after a backup."""
+
+    async def run() -> None:
+        session = await Session.connect(database.url, databases.APPLICATION_ROLE)
+        allocator = Allocator(FileFence(database.fence), 0, NUMBERS.fingerprint, databases.APPLICATION_ROLE)
+        for _ in range(count // 1000):
+            await allocator.lease(session, 1, 1000)
+        session.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def primary() -> Iterator[tuple[Cluster, Database]]:
+    """A PostgreSQL of its own, since this one is copied."""
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        cluster = Cluster(Path(folder) / "a")
+        yield cluster, cluster.create()
+        cluster.server.stop()
+
+
+def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_it(
+    primary: tuple[Cluster, Database], service: ServiceFactory
+) -> None:
+    cluster, database = primary
+    before = service(database, WEB_CONCURRENCY="1")
+    assert len(asyncio.run(load(before.port, 200)).numbers) == 200
+    backup = cluster.folder / "restored"
+    subprocess.run(
+        [
+            postgres.binaries() / "pg_basebackup",
+            "-D",
+            backup / "data",
+            "-h",
+            cluster.server.home,
+            "-p",
+            str(postgres.PORT),
+        ]
+        + ["-U", postgres.OWNER, "--checkpoint=fast"],
+        check=True,
+    )
+    lease(database, SOME_THOUSANDS)
+    used_since = set(asyncio.run(load(before.port, 3000)).numbers)
+    before.stop()
+    cluster.server.stop()
+
+    with Server(backup, durable=False) as restored_server:
+        restored = Database(
+            database.name,
+            restored_server.url(user=postgres.SERVING_LOGIN, database=database.name),
+            restored_server.url(database=database.name),
+            database.fence,
+        )
+        refused = command(restored, "init_allocator")
+        assert refused.returncode == 1
+        assert "restored to an earlier state" in refused.stderr
+        assert "manage.py resolve_fence" in refused.stderr
+
+        after = service(restored, initialise=False, WEB_CONCURRENCY="2")
+        assert answer(after) == (503, "/problems/restored-database")
+        events = ledger.count(restored.owner_url)
+
+        told = command(restored, "resolve_fence")
+        assert told.returncode == 0
+        assert "With --yes this command would skip every block up to the fence" in told.stdout
+        assert answer(after)[0] == 503, "to be told changes nothing"
+        assert ledger.count(restored.owner_url) == events
+
+        assert command(restored, "resolve_fence", "--yes").returncode == 0
+        fresh = asyncio.run(load(after.port, 3000, patience=20)).numbers
+        assert len(fresh) == 3000
+        assert not used_since & set(fresh), "a number of before the restore came again"
+        high = msgspec.json.decode(database.fence.read_bytes(), type=Mark).highest_block
+        assert min(block_of(NUMBERS.decode(number).serial) for number in fresh) > SOME_THOUSANDS
+        assert high > SOME_THOUSANDS
+        after.stop()
+
+
+def test_two_copies_of_a_database_that_share_a_fence_cannot_lease_the_same_block(tmp_path: Path) -> None:
+    fence = FileFence(tmp_path / "fence")
+    identity = (str(uuid7()), 0, NUMBERS.fingerprint)
+    fence.create(Mark(*identity, -1))
+    fence.advance(Mark(*identity, 9), 5)
+    with pytest.raises(Exception, match="block 9, so block 9 was leased before"):
+        fence.advance(Mark(*identity, 12), 9)
+    assert fence.read() == Mark(*identity, 9)
+    fence.advance(Mark(*identity, 12), 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"NUMBER_KEY": "ab" * 32}, "Correct SHARD or NUMBER_KEY"),
+        ({"SHARD": "3"}, "Correct SHARD or NUMBER_KEY"),
+        ({"FENCE": "{folder}/nowhere"}, "there is no fence at"),
+        ({"FENCE": "{folder}/damaged"}, "can't be read"),
+        ({"FENCE": "{folder}/foreign"}, "belongs to another database"),
+    ],
+    ids=["another key", "another shard", "no fence", "a damaged fence", "another database's fence"],
+)
+def test_a_side_that_does_not_agree_keeps_the_service_from_issuing(
+    database: Database, service: ServiceFactory, tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    service(database).stop()
+    (tmp_path / "damaged").write_bytes(database.fence.read_bytes()[:-5])
+    foreign = Mark(str(uuid7()), 0, NUMBERS.fingerprint, 7)
+    (tmp_path / "foreign").write_bytes(msgspec.json.encode(foreign))
+    wrong = {name: value.format(folder=tmp_path) for name, value in settings.items()}
+
+    refused = command(database, "init_allocator", **wrong)
+    assert refused.returncode == 1
+    assert sentence in refused.stderr
+
+    running = service(database, initialise=False, **wrong)
+    assert answer(running) == (503, "/problems/issuing-refused")
+    running.stop()
+
+
+def test_a_lost_fence_is_made_anew_only_when_somebody_says_so(
+    database: Database, service: ServiceFactory, tmp_path: Path
+) -> None:
+    service(database).stop()
+    elsewhere = {"FENCE": str(tmp_path / "fence")}
+    assert "do so only if this database was never set back" in command(database, "resolve_fence", **elsewhere).stdout
+    assert not (tmp_path / "fence").exists()
+    assert command(database, "resolve_fence", "--yes", **elsewhere).returncode == 0
+    running = service(database, initialise=False, **elsewhere)
+    assert answer(running)[0] == 200
+    running.stop()
+
+
+def test_a_fence_that_cannot_be_written_stops_issuing_and_nothing_is_lost(
+    database: Database, service: ServiceFactory
+) -> None:
+    running = service(database, WEB_CONCURRENCY="1")
+    assert answer(running)[0] == 200
+    events = ledger.count(database.owner_url)
+    obstacle = database.fence.with_name(database.fence.name + ".new")
+    obstacle.mkdir()
+    try:
+        outcome = asyncio.run(load(running.port, 3000, connections=8))
+        assert {problem.document["type"] for problem in outcome.refused} == {"/problems/issuing-refused"}
+        assert ledger.count(database.owner_url) - events == len(outcome.numbers)
+    finally:
+        obstacle.rmdir()
+    assert len(asyncio.run(load(running.port, 100, patience=20)).numbers) == 100
+    running.stop()
