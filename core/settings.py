@@ -81,8 +81,11 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"paths only": {"()": "core.logs.PathsOnly"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths only"]}},
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
+    # Django gives runserver's logger a handler of its own, which would write whole request lines.
+    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
 }
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {

@@ -29,6 +29,7 @@ class NextTrackingNumberView(APIView):
 
     http_method_names = ["get", "options"]  # noqa: RUF012  # as Django declares it
     content_negotiation_class = OneRepresentation
+    default_response_headers: dict[str, str] = {}  # noqa: RUF012  # the answer's headers are the issuer's
 
     @extend_schema(**contract.NEXT_TRACKING_NUMBER)
     def get(self, request: Request) -> HttpResponse:

@@ -26,7 +26,7 @@ def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
     port = free_port()
     assert port != lane_port
     command = [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"]
-    environment = {**os.environ, **database.settings, "LOG_LEVEL": "ERROR"}
+    environment = {**os.environ, **database.settings, "LOG_LEVEL": "DEBUG"}
     with Process("runserver", command, environment=environment, folder=ROOT, stop_seconds=30):
         assert eventually(lambda: answers(port)), "runserver does not answer"
         yield port

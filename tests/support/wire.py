@@ -1,5 +1,6 @@
 """HTTP by hand: requests that no client library would send."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -22,10 +23,8 @@ class Reply(NamedTuple):
 def exchange(port: int, raw: bytes, *, method: str = "GET", seconds: float = 20.0) -> Reply:
     """Send bytes as they are, read one reply."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
-        try:
-            connection.sendall(raw)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the server may answer and close before it has read everything
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(raw)  # the server may answer and close before it has read everything
         response = http.client.HTTPResponse(connection, method=method)
         response.begin()
         return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
