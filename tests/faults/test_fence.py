@@ -31,9 +31,8 @@ NUMBERS = Numbering(bytes.fromhex(os.environ["NUMBER_KEY"]))
 def command(database: Database, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """One of the service's commands, as an operator runs it."""
     environment = {**os.environ, **database.settings, **settings}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments], env=environment, capture_output=True, text=True
-    )
+    line = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    return subprocess.run(line, check=False, env=environment, capture_output=True, text=True)
 
 
 def answer(service: Service) -> tuple[int, str]:
@@ -71,19 +70,8 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_i
     before = service(database, WEB_CONCURRENCY="1")
     assert len(asyncio.run(load(before.port, 200)).numbers) == 200
     backup = cluster.folder / "restored"
-    subprocess.run(
-        [
-            postgres.binaries() / "pg_basebackup",
-            "-D",
-            backup / "data",
-            "-h",
-            cluster.server.home,
-            "-p",
-            str(postgres.PORT),
-        ]
-        + ["-U", postgres.OWNER, "--checkpoint=fast"],
-        check=True,
-    )
+    copy = [str(postgres.binaries() / "pg_basebackup"), "--pgdata", str(backup / "data"), "--checkpoint=fast"]
+    subprocess.run([*copy, "--dbname", cluster.server.url()], check=True)
     lease(database, SOME_THOUSANDS)
     used_since = set(asyncio.run(load(before.port, 3000)).numbers)
     before.stop()

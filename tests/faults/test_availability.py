@@ -1,0 +1,151 @@
+"""The database goes away, stands still, comes back; the service is stopped under load: nothing is lost."""
+
+import asyncio
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugin import Cluster, Database
+from tests.support import ledger
+from tests.support.load import Outcome, load
+from tests.support.service import Service, ServiceFactory
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that may be stopped."""
+    with tempfile.TemporaryDirectory(prefix="away-") as folder:
+        made = Cluster(Path(folder) / "c")
+        yield made
+        made.server.stop()
+
+
+@pytest.fixture
+def own(cluster: Cluster) -> Database:
+    return cluster.create()
+
+
+def types(outcome: Outcome) -> Counter[str]:
+    return Counter(answer.document["type"] for answer in outcome.refused)
+
+
+def test_while_the_database_is_away_requests_get_503_at_once_and_numbers_again_by_itself(
+    cluster: Cluster, own: Database, service: ServiceFactory
+) -> None:
+    running = service(own)
+    assert len(asyncio.run(load(running.port, 100)).numbers) == 100
+    cluster.server.stop()
+    time.sleep(1)
+    begun = time.monotonic()
+    away = asyncio.run(load(running.port, 200))
+    assert time.monotonic() - begun < 5
+    assert types(away) == {"/problems/database-unavailable": 200}
+    cluster.server.start()
+    back = asyncio.run(load(running.port, 100, patience=20))
+    assert len(back.numbers) == 100
+    assert ledger.count(own.owner_url) == 200
+    running.stop()
+
+
+def test_a_postmaster_killed_under_load_loses_no_answered_number(
+    cluster: Cluster, own: Database, service: ServiceFactory
+) -> None:
+    running = service(own)
+
+    def kill_midway(answered: int) -> None:
+        if answered == 1000:
+            os.kill(cluster.server.pid, signal.SIGKILL)
+
+    outcome = asyncio.run(load(running.port, 3000, on_answer=kill_midway))
+    assert set(types(outcome)) <= {"/problems/database-unavailable"}
+    assert not cluster.server.running
+    cluster.server.start()
+    assert len(asyncio.run(load(running.port, 100, patience=20)).numbers) == 100
+    recorded = ledger.numbers(own.owner_url)
+    assert set(outcome.numbers) <= set(recorded)
+    assert len(set(outcome.numbers)) == len(outcome.numbers) >= 1000
+    running.stop()
+
+
+def test_a_database_that_stands_still_for_five_seconds_costs_no_number(
+    cluster: Cluster, own: Database, service: ServiceFactory
+) -> None:
+    running = service(own, DEADLINE="30")
+
+    def freeze_midway(answered: int) -> None:
+        if answered == 500:
+            for pid in postgres_processes(cluster):
+                os.kill(pid, signal.SIGSTOP)
+            threading.Timer(5, thaw, [cluster]).start()
+
+    outcome = asyncio.run(load(running.port, 1000, on_answer=freeze_midway))
+    assert len(outcome.numbers) == 1000
+    assert ledger.count(own.owner_url) == 1000
+    running.stop()
+
+
+def test_a_request_past_its_deadline_gets_503_and_a_full_queue_refuses_at_once(
+    cluster: Cluster, own: Database, service: ServiceFactory
+) -> None:
+    running = service(own, WEB_CONCURRENCY="1", DEADLINE="2", QUEUE_LIMIT="10")
+    assert len(asyncio.run(load(running.port, 50, connections=4)).numbers) == 50
+    for pid in postgres_processes(cluster):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        outcome = asyncio.run(load(running.port, 100, connections=100))
+        took = time.monotonic() - begun
+    finally:
+        thaw(cluster)
+    found = types(outcome)
+    assert set(found) == {"/problems/overloaded", "/problems/database-unavailable"}
+    assert found["/problems/overloaded"] > 80
+    assert 1.5 < took < 8
+    assert len(asyncio.run(load(running.port, 50, connections=4, patience=20)).numbers) == 50
+    running.stop()
+
+
+def test_a_service_stopped_under_load_answers_what_it_took(own: Database, service: ServiceFactory) -> None:
+    running = service(own)
+
+    def stop_midway(answered: int) -> None:
+        if answered == 1000:
+            os.kill(running.pid, signal.SIGTERM)
+
+    outcome = asyncio.run(load(running.port, 2000, on_answer=stop_midway))
+    assert set(types(outcome)) <= {"/problems/shutting-down"}
+    recorded = ledger.numbers(own.owner_url)
+    assert sorted(recorded) == sorted(outcome.numbers), "what was committed was answered, and the other way round"
+    assert_stops(running)
+
+
+def test_a_stopped_service_holds_no_lock(own: Database, service: ServiceFactory) -> None:
+    running = service(own, WEB_CONCURRENCY="2")
+    assert len(asyncio.run(load(running.port, 50)).numbers) == 50
+    with ledger.reading(own.owner_url) as session:
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        assert session.execute(held).fetchone() == (2,), "one lock a writer"
+        running.stop()
+        assert session.execute(held).fetchone() == (0,)
+
+
+def assert_stops(running: Service) -> None:
+    running.stop()
+    assert not running.running
+
+
+def postgres_processes(cluster: Cluster) -> list[int]:
+    children = Path(f"/proc/{cluster.server.pid}/task/{cluster.server.pid}/children").read_text().split()
+    return [cluster.server.pid, *map(int, children)]
+
+
+def thaw(cluster: Cluster) -> None:
+    for pid in postgres_processes(cluster):
+        os.kill(pid, signal.SIGCONT)
