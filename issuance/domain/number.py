@@ -44,7 +44,7 @@ _FORM = re.compile(f"[0-7][{CROCKFORD}]{{10}}[A-Z]{{4}}[0-9A-Z]", re.ASCII)
 _COUNTRY = re.compile("[A-Z]{2}", re.ASCII)
 _TO_PYTHON_BASE_32 = str.maketrans(CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
 
-_REGIONS_KEPT = 4  # a process issues from one region, seldom two; each holds 2 MB
+_REGIONS_KEPT = 4  # a process issues from one region, seldom two; each holds 1 MB
 _PLACES_KEPT = 4096  # two numbers each; finding one takes 30 µs
 _ROUTES_KEPT = 4096  # each holds 36 strings, 2.5 KB
 
