@@ -72,6 +72,12 @@ def create_database(maintenance_url: str, name: str, *, template: str = "templat
             session.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
 
 
+def drop_database(maintenance_url: str, name: str) -> None:
+    """Drop the database if it is there, ending the sessions that use it."""
+    with psycopg.connect(maintenance_url, autocommit=True) as session:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 def grant_serving_login(owner_url: str) -> None:
     """Make the login that serves a member of the application's role, which the migrations have made."""
     login, role = sql.Identifier(SERVING_LOGIN), sql.Identifier(APPLICATION_ROLE)

@@ -26,6 +26,7 @@ class Process:
         """Start it; ``environment`` and ``folder`` are ours unless given."""
         self.name = name
         self._stop_seconds = stop_seconds
+        self._stopped = False
         self._process = subprocess.Popen(  # noqa: S603 - our own commands
             child.command(command, signal=signal.SIGTERM),
             stdin=subprocess.DEVNULL,
@@ -56,6 +57,8 @@ class Process:
 
     def stop(self) -> bool:
         """Stop it, and kill what is left of its group; whether it ended by itself in time. Stopping twice is fine."""
+        if self._stopped:
+            return True
         in_time = True
         self._process.terminate()
         try:
@@ -65,4 +68,5 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        self._stopped = True
         return in_time

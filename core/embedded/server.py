@@ -100,6 +100,8 @@ class Server:
         Raises:
             PostgresError: it does not start; the message has the end of its log.
         """
+        if self.running:
+            return
         user = self._take_home()
         if not self.data.exists():
             self._make_cluster(user)

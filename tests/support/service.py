@@ -20,12 +20,13 @@ STOP_SECONDS = 30.0
 class Service:
     """A running service; leaving the block stops it by SIGTERM, and fails if that takes longer than the drain may."""
 
-    def __init__(self, database: Database, **settings: str) -> None:
+    def __init__(self, database: Database, *, initialise: bool = True, **settings: str) -> None:
         """Start it on a free port of 127.0.0.1 and wait until it answers; ``settings`` are as core.env names them."""
-        port = free_port()
-        self.base_url = f"http://127.0.0.1:{port}"
-        given = {"PORT": str(port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
-        manage("init_allocator", given)
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
+        if initialise:
+            manage("init_allocator", given)
         self._process = Process(
             "the service",
             [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"],
@@ -79,7 +80,7 @@ class Service:
 class ServiceFactory(Protocol):
     """What the fixture `service` gives."""
 
-    def __call__(self, database: Database, **settings: str) -> Service: ...
+    def __call__(self, database: Database, *, initialise: bool = True, **settings: str) -> Service: ...
 
 
 def free_port() -> int:

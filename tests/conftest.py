@@ -1,0 +1,59 @@
+"""Fixtures that need a database: each test module has one of its own.
+
+The ledger refuses DELETE and TRUNCATE, to a superuser too, so nothing is ever emptied; `django_db(transaction=True)`
+and live servers, which flush, are not for this project.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from django.conf import settings
+from django.db import connections
+from django.test import override_settings
+from psycopg.conninfo import conninfo_to_dict
+from pytest_django import DjangoDbBlocker
+
+from tests.plugin import CLUSTER, Database
+from tests.support.service import Service, ServiceFactory
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the size of the test of uniqueness be chosen: `make test ARGS="--numbers 200000 -k unique"`."""
+    parser.addoption("--numbers", type=int, default=20_000, help="how many numbers the test of uniqueness issues")
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Database]:
+    """A migrated, empty database that only this module uses."""
+    made = CLUSTER.create()
+    yield made
+    CLUSTER.drop(made)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ServiceFactory]:
+    """Starts the real service: `service(database, WEB_CONCURRENCY="1")`; what still runs is stopped at the end."""
+    started: list[Service] = []
+
+    def start(database: Database, *, initialise: bool = True, **given: str) -> Service:
+        started.append(Service(database, initialise=initialise, **given))
+        return started[-1]
+
+    yield start
+    for each in reversed(started):
+        each.stop()
+
+
+@pytest.fixture(scope="module")
+def django_db_setup(database: Database, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Point Django at the module's database, where pytest-django would make one itself."""
+    env = msgspec.structs.replace(
+        settings.ENV, database_url=database.url, database_owner_url=database.owner_url, fence=database.fence
+    )
+    for alias, url in (("default", database.url), ("owner", database.owner_url)):
+        connections.settings[alias]["NAME"] = conninfo_to_dict(url)["dbname"]
+    with override_settings(ENV=env, DATABASE_URL=database.url):
+        yield
+    with django_db_blocker.unblock():
+        connections.close_all()

@@ -1,0 +1,153 @@
+"""The private PostgreSQL: for root and for a plain user, gone with its parent, whole after every way to die."""
+
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core.embedded import child, postgres
+from core.embedded.postgres import PostgresError
+from core.embedded.server import Server
+from tests.plugin import ROOT
+from tests.support.processes import alive, eventually
+
+HOLD = """
+import ctypes, sys
+from pathlib import Path
+from core.embedded.server import Server
+if sys.argv[2] == "root in a container":
+    PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH = 24, 2  # Docker grants CAP_DAC_OVERRIDE only
+    assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH, 0, 0, 0) == 0
+with Server(Path(sys.argv[1])) as server:
+    print(server.pid, flush=True)
+    sys.stdin.read()
+"""
+USERS = ["root", "root in a container", "plain user"] if os.geteuid() == 0 else ["plain user"]
+
+
+class Held:
+    """A process that has started a server, and the server."""
+
+    def __init__(self, home: Path, user: str) -> None:
+        command = [sys.executable, "-c", HOLD, str(home), user]
+        if user == "plain user" and os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            # It keeps the capability to enter folders: the checkout may be below one that only root may enter.
+            command = child.command(command, signal=signal.SIGKILL, user=(nobody.pw_uid, nobody.pw_gid))
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.server_pid = int(self.process.stdout.readline())
+        self.url = Server(home).url()
+
+    def close(self) -> None:
+        self.process.communicate("")
+
+
+@contextmanager
+def held(home: Path, user: str) -> Iterator[Held]:
+    holder = Held(home, user)
+    try:
+        yield holder
+    finally:
+        holder.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that only we may enter, as `mktemp -d` makes it; pytest's own paths are too long for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="pg-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(params=USERS)
+def user(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def home(folder: Path, user: str) -> Path:
+    if user == "plain user" and os.geteuid() == 0:
+        theirs = folder / "theirs"
+        theirs.mkdir()
+        shutil.chown(theirs, "nobody")
+        return theirs / "home"
+    return folder / "home"
+
+
+def test_it_is_durable_checksummed_and_reached_by_its_socket_only(home: Path, user: str) -> None:
+    with held(home, user) as it, psycopg.connect(it.url) as session:
+        names = ["fsync", "full_page_writes", "synchronous_commit", "data_checksums", "listen_addresses"]
+        found = [session.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
+        assert found == [("on",), ("on",), ("on",), ("on",), ("",)]
+        assert Path(f"/proc/{it.server_pid}").stat().st_uid != 0
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_it_dies_with_its_parent_and_a_start_right_after_has_what_was_committed(home: Path, user: str) -> None:
+    with held(home, user) as first, psycopg.connect(first.url, autocommit=True) as session:
+        session.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
+        first.process.kill()
+        with held(home, user) as second:
+            assert alive([first.server_pid]) == []
+            with psycopg.connect(second.url) as session_2:
+                assert session_2.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
+
+
+def test_it_recovers_after_kill_9_of_the_server_itself(home: Path, user: str) -> None:
+    with held(home, user) as first, psycopg.connect(first.url, autocommit=True) as session:
+        session.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
+        os.kill(first.server_pid, signal.SIGKILL)
+        assert eventually(lambda: alive([first.server_pid]) == [])
+    with held(home, user) as second, psycopg.connect(second.url) as session:
+        assert session.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
+
+
+def test_stopping_in_order_ends_the_server(home: Path, user: str) -> None:
+    with held(home, user) as it:
+        pass
+    assert it.process.returncode == 0
+    assert alive([it.server_pid]) == []
+
+
+def test_half_a_cluster_of_an_interrupted_start_is_made_anew(folder: Path) -> None:
+    half = folder / "home/data.new/base"
+    half.mkdir(parents=True)
+    with Server(folder / "home", durable=False) as server, psycopg.connect(server.url()) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_copy_made_by_pg_basebackup_starts(folder: Path) -> None:
+    with Server(folder / "home", durable=False) as server:
+        copy = folder / "copy" / "data"
+        copy.parent.mkdir()
+        subprocess.run([postgres.binaries() / "pg_basebackup", "--pgdata", copy, "--dbname", server.url()], check=True)
+        with Server(copy.parent, durable=False) as second, psycopg.connect(second.url()) as session:
+            assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_damaged_cluster_says_what_the_server_said(folder: Path) -> None:
+    server = Server(folder / "home", durable=False)
+    with server:
+        pass
+    (server.data / "global/pg_control").write_bytes(b"")
+    with pytest.raises(PostgresError, match=r"does not start.*\n(.*\n)*.*pg_control"):
+        server.start()
+
+
+def test_the_fast_variant_is_only_for_those_who_ask(folder: Path) -> None:
+    with Server(folder / "home", durable=False) as server, psycopg.connect(server.url()) as session:
+        assert session.execute("SHOW fsync").fetchone() == ("off",)
+    with Server(folder / "home") as server, psycopg.connect(server.url()) as session:
+        assert session.execute("SHOW fsync").fetchone() == ("on",)
