@@ -100,7 +100,7 @@ class OrderSerializer(serializers.Serializer[Event]):
     def create(self, validated_data: dict[str, Any]) -> Event:
         """Insert the row."""
         event: Event = Event.objects.create(  # type: ignore[attr-defined]  # the plugin knows the apps of core.settings
-            number=common.new_number(),
+            number=common.new_number(validated_data["origin_country_id"], validated_data["destination_country_id"]),
             serial=common.new_serial(),
             customer_tag=common.customer_tag(validated_data["customer_id"].bytes),
             customer_key_id=1,

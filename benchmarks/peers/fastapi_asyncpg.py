@@ -60,7 +60,7 @@ application = FastAPI(lifespan=_lifespan, openapi_url=None)
 @application.get("/next-tracking-number")
 async def next_tracking_number(order: Annotated[Order, Query()]) -> Response:
     """Issue one number."""
-    number = common.new_number()
+    number = common.new_number(order.origin_country_id, order.destination_country_id)
     now = datetime.now(UTC)
     await application.state.pool.execute(
         _INSERT,
