@@ -59,6 +59,7 @@ WHITENOISE_USE_FINDERS = True  # the sidecar's files are served from its package
 
 HTTPS_ONLY = ENV.https_only if ENV.https_only is not None else not ENV.embedded
 SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^livez$"]  # a platform's health check speaks plain HTTP
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_HSTS_PRELOAD = HTTPS_ONLY
@@ -85,7 +86,11 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths only"]}},
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
     # Django gives runserver's logger a handler of its own, which would write whole request lines.
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        # Anybody can send a wrong Host; the answer says so, and a traceback each time would fill the log.
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+    },
 }
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {

@@ -2,12 +2,14 @@
 
 from django.urls import include, path
 
+from core import health
 from issuance.api import NextTrackingNumberView
 
 urlpatterns = [
     path("next-tracking-number", NextTrackingNumberView.as_view()),
     # Answered, not redirected: a redirect would make a second request. One of the two is enough in the schema.
     path("next-tracking-number/", NextTrackingNumberView.as_view(schema=None)),
+    path("livez", health.livez),
     path("", include("schema.urls")),
 ]
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from core import problems
 from core.problems import Problem
-from issuance.domain.order import LONGEST_TEXT
+from issuance.domain.parameters import LONGEST_TEXT
 
 _EXAMPLE_ID = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"
 

@@ -4,6 +4,7 @@ What is written here is hashed for ever. Version 1 may never change; a new shape
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -58,11 +59,18 @@ def timestamp(microseconds: int) -> str:
     Raises:
         ValueError, OverflowError: the time is outside the years 1 to 9999.
     """
-    seconds, fraction = divmod(microseconds, 1_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=fraction)
-    # 1.8 us; datetime.isoformat or an f-string of the parts takes 3 to 5. msgspec leaves a zero fraction out.
-    text: str = msgspec.to_builtins(moment)
-    return text if fraction else f"{text[:19]}.000000Z"
+    hour, rest = divmod(microseconds, 3_600_000_000)
+    return f"{_hour(hour)}{_CLOCK[rest // 1_000_000]}.{rest % 1_000_000:06}Z"
+
+
+# Hours recur, and the 3,600 seconds of one are few: half of what datetime.isoformat takes.
+_CLOCK = tuple(f":{second // 60:02}:{second % 60:02}" for second in range(3600))
+
+
+@lru_cache(8192)
+def _hour(hour: int) -> str:
+    """Date and hour of hours since the Unix epoch."""
+    return datetime.fromtimestamp(hour * 3600, UTC).isoformat()[:13]
 
 
 def encode(event: Event) -> bytes:
