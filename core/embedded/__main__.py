@@ -56,10 +56,14 @@ def say(line: str) -> None:
 @contextmanager
 def sole_user_of(folder: Path) -> Iterator[None]:
     """Keep a second `make run` out of the folder; the kernel lets go of the lock however we end."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / "lock").open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be used: {error.strerror}. Choose another: make run DATA_DIR=…") from None
+    with lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
                 f"Another `make run` uses {folder}. Stop it, or choose other places: make run DATA_DIR=… PORT=…"
@@ -92,7 +96,7 @@ def wait_until_it_answers(address: str, web: Service) -> None:
     deadline = time.monotonic() + ANSWER_SECONDS
     while web.running and time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(f"{address}/livez", timeout=5).close()  # noqa: S310 - always http, to ourselves
+            urllib.request.urlopen(f"{address}/robots.txt", timeout=5).close()  # noqa: S310 - always http, to ourselves
         except urllib.error.HTTPError:
             return
         except OSError:
@@ -124,11 +128,12 @@ def serve(env: Env) -> NoReturn:
     """
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(env.host, env.host)  # noqa: S104 - read, not bound
     address = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{env.port}"
+    database = Server(postgres.home(env.data_dir))
     with sole_user_of(env.data_dir), ExitStack() as services:
         check_port(env.host, env.port)
         secrets.make(env.data_dir)
-        say(f"Starting PostgreSQL in {postgres.home(env.data_dir)}")
-        database = services.enter_context(Server(postgres.home(env.data_dir)))
+        say(f"Starting PostgreSQL in {database.home}")
+        services.enter_context(database)
         say("Migrating the database")
         postgres.create_database(database.url(), postgres.DATABASE)
         manage("migrate", "--verbosity", "0")
@@ -165,7 +170,7 @@ def main() -> int:
         say(f"Stopped. The data stays in {env.data_dir}.")
         return 0
     except PermissionError as error:
-        problem = f"{error.filename}: {error.strerror}. Choose another folder: make run DATA_DIR=…"
+        problem = f"{error.filename}: {error.strerror}. It may be another user's; choose another: make run DATA_DIR=…"
     except (RunError, PostgresError, SettingsError) as error:
         problem = str(error)
     sys.stderr.write(f"{problem}\n")

@@ -69,7 +69,7 @@ class Service:
         deadline = time.monotonic() + ANSWER_SECONDS
         while self._process.running and time.monotonic() < deadline:
             try:
-                httpx.get(f"{self.base_url}/livez", timeout=5)
+                httpx.get(f"{self.base_url}/robots.txt", timeout=5)
             except httpx.TransportError:
                 time.sleep(0.05)
             else:

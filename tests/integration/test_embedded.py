@@ -1,0 +1,211 @@
+"""`make run` as a person meets it: it starts, is interrupted, killed, started twice, and keeps what it was given."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import httpx
+import msgspec
+import pytest
+
+from core.embedded import postgres
+from core.env import Env
+from tests.plugin import ROOT
+from tests.support import ledger
+from tests.support.processes import alive, children, eventually, family
+from tests.support.service import free_port
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 60.0
+SETTINGS = {field.encode_name for field in msgspec.structs.fields(Env)}
+
+
+class Run:
+    """One `make run`, and what it wrote."""
+
+    def __init__(self, data_dir: Path, port: int, **settings: str) -> None:
+        shell = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        given = {"DATA_DIR": str(data_dir), "PORT": str(port), "WEB_CONCURRENCY": "2", **settings}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "core.embedded"],
+            cwd=ROOT,
+            env=shell | given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process.wait()
+
+    def until_ready(self) -> Self:
+        """Read what it writes until the line that says what to open."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if line.startswith("Ctrl-C"):
+                return self
+        raise AssertionError("".join(self.lines))
+
+    def issue(self) -> str:
+        """Do what its last lines say, and return the number."""
+        url = next(line.split("'")[1] for line in self.lines if "curl" in line)
+        answer = httpx.get(url)
+        assert answer.status_code == 200, answer.text
+        number: str = answer.json()["tracking_number"]
+        return number
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end: exit code, and the rest of what it wrote."""
+        rest, _ = self.process.communicate(timeout=STOP_SECONDS)
+        return self.process.returncode, rest
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+        self.process.send_signal(how)
+        return self.end()
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="run-"))
+    yield made / "data"
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Path]:
+    """A folder in which `make run` has run before."""
+    made = Path(tempfile.mkdtemp(prefix="run-"))
+    with Run(made, free_port()) as run:
+        run.until_ready()
+        run.stop()
+    yield made
+    shutil.rmtree(made)
+
+
+def refusal(data_dir: Path, **settings: str) -> str:
+    """All that it writes when it refuses to run."""
+    with Run(data_dir, free_port(), **settings) as run:
+        code, output = run.end()
+    assert code == 1
+    return output.strip()
+
+
+def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(data_dir: Path) -> None:
+    port = free_port()
+    with Run(data_dir, port) as run:
+        run.until_ready()
+        everything = family(run.process.pid)
+        first = run.issue()
+        assert httpx.get(f"http://127.0.0.1:{port}/docs").status_code == 200
+        code, rest = run.stop(signal.SIGINT)
+    assert any(f"Open http://127.0.0.1:{port}/docs" in line for line in run.lines)
+    assert code == 0
+    assert rest.endswith(f"Stopped. The data stays in {data_dir}.\n")
+    assert alive(everything) == []
+    secrets = [file.read_text() for file in sorted((data_dir / "secrets").iterdir())]
+    began = time.monotonic()
+    with Run(data_dir, port) as run:
+        run.until_ready()
+        assert time.monotonic() - began < 30  # about 4 on two idle cores
+        assert [file.read_text() for file in sorted((data_dir / "secrets").iterdir())] == secrets
+        second = run.issue()
+        assert set(ledger.numbers(postgres.owner_url(data_dir))) == {first, second}
+        assert run.stop(signal.SIGTERM)[0] == 0
+
+
+def test_secrets_are_for_their_owner_only(kept: Path) -> None:
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (kept / "secrets").iterdir()}
+    assert modes == {"customer_tag_keys": 0o600, "number_key": 0o600, "secret_key": 0o600}
+    assert stat.S_IMODE((kept / "secrets").stat().st_mode) == 0o700
+
+
+def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        everything = family(run.process.pid)
+        assert len(everything) > 5
+        number = run.issue()
+        run.process.kill()
+        assert eventually(lambda: alive(everything) == [], STOP_SECONDS)
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        assert number in ledger.numbers(postgres.owner_url(kept))
+        run.issue()
+        run.stop()
+
+
+@pytest.mark.parametrize("victim", ["The service", "PostgreSQL"])
+def test_when_a_part_dies_it_says_so_and_stops_the_rest(kept: Path, victim: str) -> None:
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        everything = family(run.process.pid)
+        server = int((kept / "postgres/data/postmaster.pid").read_text().split()[0])
+        (web,) = set(children(run.process.pid)) - {server}
+        os.kill(web if victim == "The service" else server, signal.SIGKILL)
+        code, rest = run.end()
+    assert code == 1
+    assert f"{victim} ended unexpectedly" in rest
+    assert eventually(lambda: alive(everything) == [])
+
+
+def test_a_second_run_in_the_same_folder_is_told_of_the_first(kept: Path) -> None:
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        assert refusal(kept) == (
+            f"Another `make run` uses {kept}. Stop it, or choose other places: make run DATA_DIR=… PORT=…"
+        )
+        run.issue()
+        run.stop()
+
+
+def test_a_taken_port_is_a_sentence_and_nothing_is_started(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert refusal(data_dir, PORT=str(port)) == (
+            f"Port {port} of 127.0.0.1 cannot be had: Address already in use. Choose another: make run PORT={port + 1}"
+        )
+    assert not (data_dir / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"PORT": "http"}, "Setting PORT: "),
+        ({"HOST": "192.0.2.1"}, "of 192.0.2.1 cannot be had: "),
+        ({"DATABASE_URL": "postgresql://elsewhere/db"}, "DATABASE_URL is set, and `make run` starts a PostgreSQL"),
+        ({"DATA_DIR": "/proc/nowhere"}, "/proc/nowhere"),
+        ({"DATA_DIR": "/tmp/" + 100 * "x"}, "too long for a unix socket"),  # noqa: S108 - nothing is made there
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(data_dir: Path, setting: dict[str, str], sentence: str) -> None:
+    said = refusal(data_dir, **setting)
+    assert sentence in said
+    assert "\n" not in said
+
+
+def test_a_damaged_secret_is_one_sentence_and_nothing_is_started(kept: Path) -> None:
+    file = kept / "secrets/number_key"
+    content = file.read_text()
+    file.write_text(content[:20])
+    try:
+        assert refusal(kept) == f"{file} is empty or damaged. Put it back from a copy."
+    finally:
+        file.write_text(content)
