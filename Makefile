@@ -46,7 +46,7 @@ types: .venv/.dev
 imports: .venv/.dev
 	@$(python) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 migrations: .venv/.dev
-	@$(python) manage.py makemigrations --check --dry-run
+	@$(python) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 deploy: .venv/.dev
 	@$(production) $(python) manage.py check --deploy --fail-level WARNING
 
