@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-# linux/prctl.h, linux/capability.h
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS = 1, 8
-PR_CAPBSET_READ, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 23, 47, 2
+# linux/prctl.h, linux/securebits.h, linux/capability.h
+PR_SET_PDEATHSIG, PR_CAPBSET_READ, PR_SET_SECUREBITS, PR_CAP_AMBIENT = 1, 23, 28, 47
+PR_CAP_AMBIENT_RAISE = 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITY_VERSION_3 = 0x20080522
 
@@ -41,22 +42,25 @@ def die_with_parent(parent: int, signal: int) -> None:
 def become(user: int, group: int) -> None:
     """Become ``user`` for good, but still reach files below folders that only root may enter.
 
-    PostgreSQL refuses to run as root, while its binaries and its data may be below root's home. The one capability
+    PostgreSQL refuses to run as root, while its programs and its data may be below root's home. The one capability
     kept is the weakest that opens such folders: reading and searching, or overriding permissions where a container
-    offers no other. (capabilities(7): an ambient capability survives the exec of an ordinary program.)
+    offers no other. It is ambient, so it survives exec (capabilities(7)); without the secure bit, access(2), by which
+    initdb looks for its programs, would not count it.
     """
     capability = next((each for each in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE) if _prctl(PR_CAPBSET_READ, each)), None)
-    if capability is not None:
-        _prctl(PR_SET_KEEPCAPS, 1)
+    try:
+        _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)  # capabilities now outlive the change of user
+    except PermissionError:  # a container without CAP_SETPCAP: what everybody may read must do
+        capability = None
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+    kept = 0 if capability is None else 1 << capability
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    effective_permitted_inheritable = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)
+    if _libc.capset(header, effective_permitted_inheritable) < 0:
+        raise OSError(ctypes.get_errno(), f"capset: {os.strerror(ctypes.get_errno())}")
     if capability is not None:
-        keep = 1 << capability
-        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-        effective_permitted_inheritable = (ctypes.c_uint32 * 6)(keep, keep, keep, 0, 0, 0)
-        if _libc.capset(header, effective_permitted_inheritable) < 0:
-            raise OSError(ctypes.get_errno(), "capset")
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
 
 

