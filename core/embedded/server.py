@@ -166,7 +166,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},  # no PG… variable of the user's reaches it
+                env=_environment(),
                 start_new_session=True,  # the terminal's Ctrl-C is for us: it stops last
             )
 
@@ -185,6 +185,11 @@ class Server:
 
     def _log_end(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
+
+
+def _environment() -> dict[str, str]:
+    """What the shell has, passed on unread, but for what would change the server: PGDATA, PGOPTIONS, a language…"""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
 def unprivileged_user() -> tuple[int, int]:
