@@ -188,7 +188,7 @@ class Server:
 
 
 def _environment() -> dict[str, str]:
-    """What the shell has, passed on unread, but for what would change the server: PGDATA, PGOPTIONS, a language…"""
+    """What the shell has, passed on unread, but for what would change the server: a PG… variable, a language."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
