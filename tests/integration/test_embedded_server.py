@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +126,18 @@ def test_what_was_committed_survives_kill_9_of_the_parent_and_of_the_server(home
             assert eventually(lambda: alive([second.server_pid]) == [])
     with held(home, user) as third:
         assert rows(third.url) == 1000
+
+
+def test_a_start_waits_for_a_server_that_is_still_on_its_way_out(folder: Path) -> None:
+    first = Held(folder / "home", USERS[0])
+    os.kill(first.server_pid, signal.SIGSTOP)
+    first.process.kill()
+    first.close()
+    let_it_go = threading.Timer(1.0, os.kill, (first.server_pid, signal.SIGCONT))
+    let_it_go.start()
+    with held(folder / "home", USERS[0]) as second:
+        assert alive([first.server_pid]) == []
+        assert second.server_pid != first.server_pid
 
 
 def rows(url: str) -> int:
