@@ -89,7 +89,11 @@ class Cluster:
     def manage(self, database: str, *arguments: str) -> None:
         """Run one of Django's commands on ``database``."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        subprocess.run(command, env=self.environment(database), cwd=ROOT, check=True, timeout=120)
+        done = subprocess.run(
+            command, env=self.environment(database), cwd=ROOT, check=False, timeout=120, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {done.stderr or done.stdout}")
 
     def _make_template(self) -> None:
         postgres.create_database(self.server.url(), TEMPLATE)

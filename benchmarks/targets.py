@@ -98,7 +98,7 @@ TARGETS = (
     Target(
         name="drf",
         title="Django REST framework",
-        command=[*_GUNICORN, "-k", "gthread", "--threads", "4", "benchmarks.peers.drf:application"],
+        command=[*_GUNICORN, "-k", "gthread", "--threads", "2", "benchmarks.peers.drf:application"],
     ),
 )
 PGBENCH = "pgbench"
