@@ -1,6 +1,7 @@
 """The web process: issuance in a lane of its own, everything else Django in a thread pool, one port for both."""
 
 import contextlib
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
 from a2wsgi import WSGIMiddleware
@@ -33,12 +34,9 @@ class Service:
             raise RuntimeError("The server does not speak ASGI's lifespan protocol, which starts the writer.")
         return self._issuer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI scope."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            await self._http(scope, receive, send)
+        return self._http(scope, receive, send) if scope["type"] == "http" else self._lifespan(receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

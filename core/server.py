@@ -41,15 +41,26 @@ class WholeResponse:
         if cycle.disconnected:
             return
         cycle.response_started = cycle.response_complete = True
-        date = b"".join(b"%s: %s\r\n" % header for header in cycle.default_headers)
+        fixed = _rendered(cycle.default_headers)
         close = b"" if cycle.keep_alive else b"connection: close\r\n"
         cycle.transport.write(
-            b"%s%s%scontent-length: %d\r\n%s\r\n%s" % (STATUS_LINE[status], date, headers, len(body), close, body)
+            b"%s%s%scontent-length: %d\r\n%s\r\n%s" % (STATUS_LINE[status], fixed, headers, len(body), close, body)
         )
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
+
+
+_last: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+
+
+def _rendered(default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    """uvicorn's own headers (Date) as lines; it makes a new list each second."""
+    global _last  # noqa: PLW0603  # a cache of one
+    if _last[0] is not default_headers:
+        _last = (default_headers, b"".join(b"%s: %s\r\n" % header for header in default_headers))
+    return _last[1]
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -148,6 +159,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # the package has no types
         "http": LimitedProtocol,
         "ws": "none",
         "lifespan": "on",
+        "interface": "asgi3",
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,

@@ -83,13 +83,16 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "filters": {"paths only": {"()": "core.logs.PathsOnly"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths only"]}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths only"]},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
     "root": {"handlers": ["stderr"], "level": ENV.log_level},
     # Django gives runserver's logger a handler of its own, which would write whole request lines.
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         # Anybody can send a wrong Host; the answer says so, and a traceback each time would fill the log.
-        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },
 }
 

@@ -49,7 +49,7 @@ class IssuanceLane:
             return
         answer = await self._issuer().issue(scope["query_string"], headers)
         fixed, body = self._fixed(answer.headers), answer.body
-        if whole := scope.get("extensions", {}).get(WHOLE_RESPONSE):
+        if (extensions := scope.get("extensions")) and (whole := extensions.get(WHOLE_RESPONSE)):
             whole(answer.status, b"%sx-request-id: %s\r\n" % (_rendered(fixed), answer.request_id), body)
             return
         own = ((b"x-request-id", answer.request_id), (b"content-length", b"%d" % len(body)))
