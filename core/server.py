@@ -56,7 +56,7 @@ _last: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
 
 def _rendered(default_headers: list[tuple[bytes, bytes]]) -> bytes:
-    """uvicorn's own headers (Date) as lines; it makes a new list each second."""
+    """The server's own headers (Date) as lines; it makes a new list each second."""
     global _last  # noqa: PLW0603  # a cache of one
     if _last[0] is not default_headers:
         _last = (default_headers, b"".join(b"%s: %s\r\n" % header for header in default_headers))
