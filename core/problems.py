@@ -167,6 +167,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return respond(request, BAD_REQUEST)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's answer to a form that another site sent."""
+    del reason
+    return respond(request, UNINTENDED)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
     del exception
