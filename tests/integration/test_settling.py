@@ -61,7 +61,7 @@ def test_sessions_that_the_server_ends_or_cancels_lose_nothing(
         with ledger.reading(database.owner_url) as session:
             while not done.is_set():
                 rows = session.execute(
-                    f"SELECT {function}(pid) FROM pg_stat_activity"  # noqa: S608  # one of the two names above
+                    f"SELECT {function}(pid) FROM pg_stat_activity"
                     " WHERE application_name = 'tracking-writer' AND datname = current_database() AND state = 'active'"
                 ).fetchall()
                 hits.append(len(rows))
