@@ -72,7 +72,7 @@ class FakeGate:
         if database.hold is not None:
             await database.hold.wait()
         failure = database.failures.pop(0) if database.failures else None
-        if failure is not None and not isinstance(failure, CommittedThenLost):
+        if failure is not None and not isinstance(failure, CommittedThenLostError):
             raise failure
         if any(event.destination == POISON for event in events):
             raise RowRefusedError("22000")
@@ -97,7 +97,7 @@ class FakeGate:
         return {tag: Won(self.database.events[number], print_) for tag, (number, print_) in found.items()}
 
 
-class CommittedThenLost(Exception):
+class CommittedThenLostError(Exception):
     """The wire is cut after the commit and before the reply."""
 
 
@@ -168,7 +168,7 @@ def test_a_row_that_the_database_refuses_fails_alone() -> None:
 
 def test_a_batch_that_was_committed_before_the_wire_was_cut_is_answered_and_not_issued_anew() -> None:
     database = Database()
-    database.failures = [CommittedThenLost()]
+    database.failures = [CommittedThenLostError()]
     answered = events(issue(database, [request() for _ in range(5)]))
     assert {event.number for event in answered} == set(database.events)
     assert len(database.events) == 5
@@ -317,5 +317,5 @@ def test_the_same_key_with_another_order_is_refused() -> None:
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # what it waits for has no event
             await asyncio.sleep(0.01)
