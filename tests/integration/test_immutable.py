@@ -1,0 +1,84 @@
+"""No row of an append-only table is ever changed or removed, whoever asks, in whatever way SQL has for it."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.errors import ObjectNotInPrerequisiteState
+
+from tests.plugin import Database
+from tests.support.rows import INSERTS, KEYS, TABLES, Session, contents, insert_all
+
+CHANGEABLE = {"django_migrations"}
+"""The tables that are meant to change; every other one is append-only from its first migration on."""
+
+CHANGES = {
+    "UPDATE": "UPDATE public.{table} SET {key} = {key}",
+    "UPDATE of no column's value by a join": "UPDATE public.{table} AS a SET {key} = b.{key} FROM public.{table} AS b",
+    "DELETE": "DELETE FROM public.{table}",
+    "DELETE in a CTE": "WITH gone AS (DELETE FROM public.{table} RETURNING *) SELECT * FROM gone",
+    "TRUNCATE": "TRUNCATE public.{table}",
+    "TRUNCATE with others": "TRUNCATE public.allocator, public.{table} CASCADE",
+    "MERGE that updates": (
+        "MERGE INTO public.{table} AS t USING (SELECT 1) AS s ON true WHEN MATCHED THEN UPDATE SET {key} = t.{key}"
+    ),
+    "MERGE that deletes": "MERGE INTO public.{table} AS t USING (SELECT 1) AS s ON true WHEN MATCHED THEN DELETE",
+    "INSERT … ON CONFLICT DO UPDATE": "{insert} ON CONFLICT ({key}) DO UPDATE SET {key} = excluded.{key}",
+}
+
+
+@pytest.fixture(scope="module")
+def superuser(database: Database) -> Iterator[Session]:
+    with psycopg.connect(database.owner_url, autocommit=True) as session:
+        insert_all(session)
+        yield session
+
+
+@pytest.mark.parametrize("replication_role", ["origin", "local", "replica"])
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("table", TABLES)
+def test_a_superuser_is_refused(superuser: Session, table: str, change: str, replication_role: str) -> None:
+    superuser.execute(f"SET session_replication_role = {replication_role}")
+    assert_refused(superuser, table, change)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("table", TABLES)
+def test_the_owner_of_the_tables_is_refused(superuser: Session, table: str, change: str) -> None:
+    superuser.execute("RESET session_replication_role")
+    superuser.execute("SET ROLE tracking_owner")
+    try:
+        assert_refused(superuser, table, change)
+    finally:
+        superuser.execute("RESET ROLE")
+
+
+def assert_refused(session: Session, table: str, change: str) -> None:
+    before = contents(session)
+    assert all(before.values()), "there is nothing to change"
+    statement = CHANGES[change].format(table=table, key=KEYS[table], insert=INSERTS[table])
+    with pytest.raises(ObjectNotInPrerequisiteState, match="its rows are written once, and never changed or removed"):
+        session.execute(statement)
+    assert contents(session) == before
+
+
+def test_the_refusal_says_what_was_refused_and_what_to_do(superuser: Session) -> None:
+    with pytest.raises(ObjectNotInPrerequisiteState) as refused:
+        superuser.execute("DELETE FROM public.number_block")
+    assert refused.value.diag.message_primary == (
+        "DELETE on public.number_block is refused: its rows are written once, and never changed or removed."
+    )
+    assert refused.value.diag.message_hint == "Record a new fact instead."
+
+
+def test_every_table_but_those_meant_to_change_has_both_triggers_always_on(superuser: Session) -> None:
+    # tgenabled 'A' is ALWAYS. tgtype: row 1, before 2, insert 4, delete 8, update 16, truncate 32 (pg_trigger.h).
+    guarded = superuser.execute("""
+        SELECT c.relname, array_agg(t.tgtype::int ORDER BY t.tgtype) FILTER (
+                   WHERE t.tgenabled = 'A' AND t.tgfoid = 'public.refuse_change'::regproc AND t.tgqual IS NULL)
+          FROM pg_class c LEFT JOIN pg_trigger t ON t.tgrelid = c.oid
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+         GROUP BY c.relname""").fetchall()
+    assert {table for table, _ in guarded} == {*TABLES, *CHANGEABLE}
+    both = [1 | 2 | 8 | 16, 2 | 32]
+    assert {table: types for table, types in guarded if table not in CHANGEABLE} == dict.fromkeys(TABLES, both)
