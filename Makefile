@@ -42,7 +42,7 @@ requirements: .venv/.dev ## compile requirements/*.txt from pyproject.toml
 lint: .venv/.dev
 	@$(python) -m ruff check --quiet . && $(python) -m ruff format --check --quiet . && echo "ruff: fine"
 types: .venv/.dev
-	@$(python) -m mypy --explicit-package-bases
+	@$(python) -m mypy
 imports: .venv/.dev
 	@$(python) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 migrations: .venv/.dev

@@ -19,14 +19,15 @@ HEAVIEST = 1_000_000
 """Grams."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = 86_400_000_000
+_A_DAY = 86_400_000_000
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _COUNTRY = re.compile("[A-Za-z]{2}")
 _WEIGHT = re.compile(rb"([0-9]{1,4})(?:\.([0-9]{1,3}))?")
 _TIME = re.compile(
-    rb"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}):([0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?([Zz]|[-+][0-9]{2}:[0-9]{2})"
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}):([0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?([Zz]|[-+][0-9]{2}:[0-9]{2})"
 )
+_HOURS = {b"%02d" % hour: hour * 3600 for hour in range(24)}
 _CLOCK = {b"%02d:%02d" % divmod(second, 60): second for second in range(3600)}
 _SPACE_FOR_PLUS = re.compile(rb" (?=[0-9]{2}:[0-9]{2}$)")
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -96,21 +97,21 @@ def _created_at(raw: bytes) -> int:
     )
     if not match:
         raise ValueFlaw("format", "RFC 3339 with an offset is expected, such as 2018-11-20T19:29:32.5+08:00.")
-    hour, clock, fraction, offset = match.groups()
-    start, seconds = _hour(hour, offset), _CLOCK.get(clock)
-    if start is None or seconds is None:
+    day, hour, clock, fraction, offset = match.groups()
+    start, hours, seconds = _day(day, offset), _HOURS.get(hour), _CLOCK.get(clock)
+    if start is None or hours is None or seconds is None:
         raise ValueFlaw("format", "There is no such date, time or offset.")
-    moment = start + seconds * 1_000_000 + (int(fraction.ljust(6, b"0")) if fraction else 0)
-    if not 0 <= moment <= time.time_ns() // 1000 + _DAY:
+    moment = start + (hours + seconds) * 1_000_000 + (int(fraction.ljust(6, b"0")) if fraction else 0)
+    if not 0 <= moment <= time.time_ns() // 1000 + _A_DAY:
         raise ValueFlaw("range", "The time must lie between 1970 and a day from now.")
     return moment
 
 
-@lru_cache(8192)
-def _hour(hour: bytes, offset: bytes) -> int | None:
-    """The start of an hour, in microseconds of the Unix epoch; orders made in the same hour share it."""
+@lru_cache(4096)
+def _day(day: bytes, offset: bytes) -> int | None:
+    """The start of a day, in microseconds of the Unix epoch; orders made on the same day share it."""
     try:
-        moment = datetime.fromisoformat(f"{hour.decode()}:00:00{offset.decode()}".upper()) - _EPOCH
+        moment = datetime.fromisoformat(f"{day.decode()}T00:00:00{offset.decode()}".upper()) - _EPOCH
     except ValueError:
         return None
     return (moment.days * 86_400 + moment.seconds) * 1_000_000

@@ -15,6 +15,7 @@ import pytest
 from tests.plugin import Cluster, Database
 from tests.support import ledger
 from tests.support.load import Outcome, load
+from tests.support.processes import eventually
 from tests.support.service import Service, ServiceFactory
 
 
@@ -106,7 +107,7 @@ def test_a_request_past_its_deadline_gets_503_and_a_full_queue_refuses_at_once(
         thaw(cluster)
     found = types(outcome)
     assert set(found) == {"/problems/overloaded", "/problems/database-unavailable"}
-    assert found["/problems/overloaded"] > 80
+    assert found["/problems/overloaded"] >= 80, "one batch of ten is under way, and ten wait"
     assert 1.5 < took < 8
     assert len(asyncio.run(load(running.port, 50, connections=4, patience=20)).numbers) == 50
     running.stop()
@@ -130,10 +131,11 @@ def test_a_stopped_service_holds_no_lock(own: Database, service: ServiceFactory)
     running = service(own, WEB_CONCURRENCY="2")
     assert len(asyncio.run(load(running.port, 50)).numbers) == 50
     with ledger.reading(own.owner_url) as session:
-        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-        assert session.execute(held).fetchone() == (2,), "one lock a writer"
+        # objsubid 1: a bigint key, as writers have; the lock around a lease has two integers.
+        writers = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+        assert session.execute(writers).fetchone() == (2,), "one lock a writer"
         running.stop()
-        assert session.execute(held).fetchone() == (0,)
+        assert eventually(lambda: session.execute(writers).fetchone() == (0,)), "a backend takes a moment to leave"
 
 
 def assert_stops(running: Service) -> None:
