@@ -25,17 +25,11 @@ _BIGINT = struct.Struct("!iq")
 
 def row(event: Event) -> bytes:
     """One event as a row of PostgreSQL's binary COPY format."""
+    ordered, requested = event.order_created_at - POSTGRES_EPOCH, event.requested_at - POSTGRES_EPOCH
     fixed = _ROW.pack(
         *(11, 16, event.number.encode(), 8, event.serial, 32, event.customer_tag, 2, event.customer_key_id),
         *(2, event.origin.encode(), 2, event.destination.encode(), 2, event.weight_band),
-        *(
-            8,
-            event.order_created_at - POSTGRES_EPOCH,
-            8,
-            event.requested_at - POSTGRES_EPOCH,
-            16,
-            event.request_id.bytes,
-        ),
+        *(8, ordered, 8, requested, 16, event.request_id.bytes),
     )
     return fixed + (_NULL if event.principal is None else _BIGINT.pack(8, event.principal))
 

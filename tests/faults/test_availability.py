@@ -151,3 +151,38 @@ def postgres_processes(cluster: Cluster) -> list[int]:
 def thaw(cluster: Cluster) -> None:
     for pid in postgres_processes(cluster):
         os.kill(pid, signal.SIGCONT)
+
+
+def test_a_commit_whose_wait_for_the_standby_was_cancelled_is_not_answered_until_it_is_durable_there(
+    own: Database, service: ServiceFactory
+) -> None:
+    running = service(own, WEB_CONCURRENCY="1", DEADLINE="60")
+    assert len(asyncio.run(load(running.port, 20)).numbers) == 20
+    waiting = "datname = current_database() AND wait_event = 'SyncRep'"
+    with ledger.reading(own.owner_url) as session:
+
+        def waits() -> bool:
+            return session.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}").fetchone() != (0,)
+
+        set_standby(own, "nobody_is_called_this")
+        outcomes: list[Outcome] = []
+        asking = threading.Thread(target=lambda: outcomes.append(asyncio.run(load(running.port, 1, connections=1))))
+        asking.start()
+        try:
+            assert eventually(waits)
+            session.execute(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {waiting}")
+            time.sleep(2)
+            assert ledger.count(own.owner_url) == 21, "it is committed here, with a warning"
+            assert outcomes == [], "and must not be answered, since the standby does not have it"
+        finally:
+            set_standby(own, "")
+        asking.join(30)
+    assert len(outcomes[0].numbers) == 1
+    assert ledger.count(own.owner_url) == 21, "it was settled, not issued a second time"
+    running.stop()
+
+
+def set_standby(database: Database, name: str) -> None:
+    with ledger.reading(database.owner_url) as session:
+        session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        session.execute("SELECT pg_reload_conf()")
