@@ -10,7 +10,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run test check fix bench requirements lint types imports migrations deploy
+.PHONY: help run test check fix bench docs requirements lint types imports migrations deploy
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -31,6 +31,9 @@ fix: .venv/.dev ## let ruff repair and format what it can
 
 bench: .venv/.bench ## measure the service against its peers (some minutes)
 	@$(python) -m benchmarks $(ARGS)
+
+docs: .venv/.dev ## write what is made from the code: settings, schema, problem types
+	@$(python) manage.py generate_docs
 
 requirements: .venv/.dev ## compile requirements/*.txt from pyproject.toml
 	PATH="$$PATH:.venv/bin" && $(compile) pyproject.toml -o requirements/base.txt
