@@ -64,23 +64,28 @@ def _rendered(default_headers: list[tuple[bytes, bytes]]) -> bytes:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 connection, which reads no head without end and waits for none for ever."""
+    """uvicorn's HTTP/1.1 connection, which reads no head without end and waits for none for ever.
+
+    One timer a connection watches a deadline that moves, where uvicorn makes and cancels one for each response.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head = False
         self._head_bytes = 0
         self._chunk = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Start the clock: a connection must say what it wants."""
         super().connection_made(transport)
-        self._start_timer()
+        self._wait_at_most(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
-        self._stop_timer()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -90,9 +95,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_bytes += self._chunk
             if self._head_bytes > HEAD_LIMIT:
                 return self._refuse(problems.HEADERS_TOO_LARGE)
+        waiting = self._in_head
         super().data_received(data)
-        if self._in_head and self._head_timer is None and not self.transport.is_closing():
-            self._start_timer()
+        if self._in_head and not waiting and not self.transport.is_closing():
+            self._wait_at_most(HEAD_SECONDS)
         return None
 
     def on_message_begin(self) -> None:
@@ -104,13 +110,24 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is complete; one that came in a single piece is measured here."""
         self._in_head = False
-        self._stop_timer()
+        self._deadline = None
         if self._chunk + self._head_bytes > HEAD_LIMIT:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > HEAD_LIMIT:
                 self._refuse(problems.HEADERS_TOO_LARGE)
                 raise httptools.HttpParserError("head too large")
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Start the next request that waits, or wait for one; as uvicorn does, but for its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._in_head:
+            self._wait_at_most(self.timeout_keep_alive)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         extensions: dict[str, Any] = {WHOLE_RESPONSE: WholeResponse(cycle)}
@@ -123,19 +140,22 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._refuse(problems.BAD_REQUEST)
 
-    def _start_timer(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+    def _wait_at_most(self, seconds: float) -> None:
+        self._deadline = self.loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_later(seconds, self._look_at_the_clock)
 
-    def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _too_slow(self) -> None:
-        self._head_timer = None
-        if self.transport.is_closing():
+    def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
             return
-        if self._in_head:
+        left = self._deadline - self.loop.time()
+        if left > 0:
+            self._timer = self.loop.call_later(left, self._look_at_the_clock)
+        elif self._in_head:
             self._refuse(problems.REQUEST_TIMEOUT)
         else:
             self.transport.close()

@@ -21,12 +21,23 @@ from ledger.domain.entry import Event
 
 type Headers = tuple[tuple[bytes, bytes], ...]
 
-# RFC 9111: an issuance is an effect, so nothing may keep its answer. Crawlers stay away from what has one.
-_UNCACHED: Headers = ((b"cache-control", b"no-store"), (b"x-robots-tag", b"noindex, nofollow"))
-_ISSUED: Headers = ((b"content-type", b"application/json"), *_UNCACHED)
-_REPLAYED: Headers = (*_ISSUED, (b"idempotency-replayed", b"true"))
-_PROBLEM: Headers = ((b"content-type", problems.CONTENT_TYPE.encode()), *_UNCACHED)
-_TRY_AGAIN: Headers = (*_PROBLEM, (b"retry-after", b"1"))
+
+class Head:
+    """The headers of one kind of answer, but for X-Request-ID and those that every answer has.
+
+    There are four, compared by identity, so that a server can keep their rendered form by them.
+    """
+
+    def __init__(self, content_type: bytes, *more: tuple[bytes, bytes]) -> None:
+        # RFC 9111: an issuance is an effect, so nothing may keep its answer. Crawlers stay away from what has one.
+        uncached = ((b"cache-control", b"no-store"), (b"x-robots-tag", b"noindex, nofollow"))
+        self.headers: Headers = ((b"content-type", content_type), *uncached, *more)
+
+
+_ISSUED = Head(b"application/json")
+_REPLAYED = Head(b"application/json", (b"idempotency-replayed", b"true"))
+_PROBLEM = Head(problems.CONTENT_TYPE.encode())
+_TRY_AGAIN = Head(problems.CONTENT_TYPE.encode(), (b"retry-after", b"1"))
 
 # The most specific first.
 _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
@@ -41,10 +52,10 @@ _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
 
 
 class Answer(NamedTuple):
-    """An HTTP answer; ``headers`` are one of few fixed tuples, and lack X-Request-ID and what every answer has."""
+    """An HTTP answer."""
 
     status: int
-    headers: Headers
+    head: Head
     request_id: bytes
     body: bytes
 
@@ -91,8 +102,8 @@ def issued(event: Event, request_id: bytes, *, replayed: bool) -> Answer:
 def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
     """Any problem document."""
     body = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
-    headers = _TRY_AGAIN if kind.status == problems.OVERLOADED.status else _PROBLEM
-    return Answer(kind.status, headers, request_id, body)
+    head = _TRY_AGAIN if kind.status == problems.OVERLOADED.status else _PROBLEM
+    return Answer(kind.status, head, request_id, body)
 
 
 def refused(error: IssuanceError, instance: str, request_id: bytes) -> Answer:

@@ -37,7 +37,7 @@ class NextTrackingNumberView(APIView):
         query = request.META.get("QUERY_STRING", "").encode("latin-1")
         answer = runtime.issue_from_thread(query, _headers(request))
         response = HttpResponse(answer.body, status=answer.status)
-        for name, value in (*answer.headers, (b"x-request-id", answer.request_id)):
+        for name, value in (*answer.head.headers, (b"x-request-id", answer.request_id)):
             response[name.decode()] = value.decode()
         return response
 

@@ -11,7 +11,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from core.server import WHOLE_RESPONSE
-from issuance.answers import Headers
+from issuance.answers import Head, Headers
 from issuance.issuer import HEADERS, PATH, Issuer
 
 type Scope = MutableMapping[str, Any]
@@ -33,7 +33,7 @@ class IssuanceLane:
         self._django = django
         self._issuer = issuer
         self._security = security_headers()
-        self._fixed = lru_cache(64)(self._with_security)
+        self._lines: dict[Head, bytes] = {}
         self._https_only = settings.SECURE_SSL_REDIRECT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,28 +41,27 @@ class IssuanceLane:
         if scope["path"] not in _PATHS or scope["method"] != "GET":
             await self._django(scope, receive, send)
             return
-        headers = interesting(scope["headers"])
-        if not is_our_host(headers.get(b"host", b"")) or (
-            self._https_only and scope["scheme"] != "https" and headers.get(b"x-forwarded-proto") != b"https"
+        given = interesting(scope["headers"])
+        if not is_our_host(given.get(b"host", b"")) or (
+            self._https_only and scope["scheme"] != "https" and given.get(b"x-forwarded-proto") != b"https"
         ):
             await self._django(scope, receive, send)
             return
-        answer = await self._issuer().issue(scope["query_string"], headers)
-        fixed, body = self._fixed(answer.headers), answer.body
+        answer = await self._issuer().issue(scope["query_string"], given)
+        body = answer.body
         if (extensions := scope.get("extensions")) and (whole := extensions.get(WHOLE_RESPONSE)):
-            whole(answer.status, b"%sx-request-id: %s\r\n" % (_rendered(fixed), answer.request_id), body)
+            lines = self._lines.get(answer.head) or self._render(answer.head)
+            whole(answer.status, b"%sx-request-id: %s\r\n" % (lines, answer.request_id), body)
             return
         own = ((b"x-request-id", answer.request_id), (b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*fixed, *own]})
+        headers = [*answer.head.headers, *self._security, *own]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _with_security(self, headers: Headers) -> Headers:
-        return (*headers, *self._security)
-
-
-@lru_cache(64)
-def _rendered(headers: Headers) -> bytes:
-    return b"".join(b"%s: %s\r\n" % header for header in headers)
+    def _render(self, head: Head) -> bytes:
+        lines = b"".join(b"%s: %s\r\n" % header for header in (*head.headers, *self._security))
+        self._lines[head] = lines
+        return lines
 
 
 def interesting(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

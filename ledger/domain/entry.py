@@ -53,6 +53,7 @@ class _Entry(msgspec.Struct, gc=False):
 _json = msgspec.json.Encoder().encode
 
 
+@lru_cache(1024)  # each event's time is written twice, in its entry and in its answer
 def timestamp(microseconds: int) -> str:
     """Write microseconds since the Unix epoch as RFC 3339 in UTC, always with six fraction digits and ``Z``.
 
