@@ -15,7 +15,8 @@ from issuance.answers import Answer
 from issuance.domain import order as orders
 from issuance.domain.errors import IssuanceError
 from issuance.domain.order import InvalidOrderError, Order
-from issuance.writer import Request, Writer
+from issuance.request import Request
+from issuance.writer import Writer
 from ledger.domain.tag import Claim, KeyRing
 
 PATH = "/next-tracking-number"

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from uuid_utils import UUID
-
 from core.session import SessionLostError
 from issuance.claims import Won
 from issuance.domain.errors import (
@@ -23,7 +21,7 @@ from issuance.domain.errors import (
 )
 from issuance.domain.lease import Demand, Reserve
 from issuance.domain.number import Numbering
-from issuance.domain.order import Order
+from issuance.request import Request
 from issuance.writer_session import RowRefusedError, TryAgainError, Written
 from ledger.domain.entry import Event
 from ledger.domain.tag import Claim
@@ -63,43 +61,6 @@ class Gate(Protocol):
 
     async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
         """See WriterSession."""
-
-
-class Request:
-    """One order on its way to a number.
-
-    Attributes:
-        requested_at: when the service took the request, microseconds of the Unix epoch.
-        answer: its event, once that is durable.
-        replayed: whether the event was issued before, under the same Idempotency-Key.
-    """
-
-    __slots__ = (
-        *("answer", "claims", "customer_key_id", "customer_tag", "deadline", "event", "order", "principal"),
-        *("replayed", "request_id", "requested_at", "tries"),
-    )
-
-    def __init__(
-        self,
-        order: Order,
-        *,
-        customer: tuple[int, bytes],
-        requested_at: int,
-        request_id: UUID,
-        principal: int | None = None,
-        claims: tuple[Claim, ...] = (),
-    ) -> None:
-        self.order = order
-        self.customer_key_id, self.customer_tag = customer
-        self.requested_at = requested_at
-        self.request_id = request_id
-        self.principal = principal
-        self.claims = claims
-        self.replayed = False
-        self.tries = 0
-        self.deadline = 0.0
-        self.event: Event
-        self.answer: asyncio.Future[Event]
 
 
 class Writer:
@@ -182,7 +143,8 @@ class Writer:
             # Committed before anything is read, and after the last writer's end: what is found then is as durable.
             await self._lease(session, wait_for=self._unsettled)
             await self._settle(session)
-            if not self._stopping:
+            if self._refusal is not None and not self._stopping:
+                logger.warning("Numbers are issued again.")
                 self._refusal = None
             await self._serve(session)
         finally:
@@ -238,21 +200,7 @@ class Writer:
             request = self._queue.popleft()
             if request.answer.done():
                 continue  # it was given up; no number for nobody
-            order = request.order
-            serial = self._reserve.take()
-            request.event = Event(
-                number=self._numbering.encode(serial, order.origin, order.destination),
-                serial=serial,
-                customer_tag=request.customer_tag,
-                customer_key_id=request.customer_key_id,
-                origin=order.origin,
-                destination=order.destination,
-                weight_band=order.weight_band,
-                order_created_at=order.created_at,
-                requested_at=request.requested_at,
-                request_id=request.request_id,
-                principal=request.principal,
-            )
+            request.become_event(self._reserve.take(), self._numbering)
             batch.append(request)
         self._demand.used(len(batch), self._loop.time())
         return batch

@@ -21,7 +21,8 @@ from issuance.domain.errors import (
 )
 from issuance.domain.number import BLOCK_SIZE, Numbering, block_of
 from issuance.domain.order import Order
-from issuance.writer import Request, Writer
+from issuance.request import Request
+from issuance.writer import Writer
 from issuance.writer_session import RowRefusedError, TryAgainError, Written
 from ledger.domain.entry import Event
 from ledger.domain.tag import Claim
