@@ -1,6 +1,6 @@
 """A request on its way through the writer."""
 
-from asyncio import Future
+from typing import TYPE_CHECKING
 
 from uuid_utils import UUID
 
@@ -8,6 +8,9 @@ from issuance.domain.number import Numbering
 from issuance.domain.order import Order
 from ledger.domain.entry import Event
 from ledger.domain.tag import Claim
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 
 class Request:
