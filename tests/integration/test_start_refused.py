@@ -1,0 +1,33 @@
+"""A service that may not issue does not start, and says in a sentence what it lacks."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.plugin import ROOT, Database
+from tests.support.service import free_port
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"ISSUANCE_REQUIRES_KEY": "1"}, "needs API keys"),
+        ({"FENCE": ""}, "Production needs FENCE"),
+        ({"NUMBER_KEY": ""}, "needs NUMBER_KEY"),
+        ({"SECRET_KEY": "", "CUSTOMER_TAG_KEYS": ""}, "needs SECRET_KEY, CUSTOMER_TAG_KEYS"),
+        ({"CUSTOMER_TAG_KEYS": f"1:{'ab' * 32},1:{'cd' * 32}"}, "Customer key 1 is given twice"),
+        ({"NUMBER_KEY": "abc"}, "Setting NUMBER_KEY"),
+        ({"DEBUG": "1"}, "Setting DEBUG"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_setting_keeps_the_service_from_starting(
+    database: Database, settings: dict[str, str], sentence: str
+) -> None:
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
+    given = {**os.environ, **database.settings, "PORT": str(free_port()), **settings}
+    ended = subprocess.run(command, check=False, env=given, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
