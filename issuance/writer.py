@@ -79,6 +79,7 @@ class Writer:
         self._refusal: IssuanceError | None = None
         self._stopping = False
         self._halted = False
+        self._failures = 0
         self._batch_limit = LARGEST_BATCH
         self._unsettled: tuple[int, list[Request]] | None = None
         self._leasing: asyncio.Task[None] | None = None
@@ -115,20 +116,18 @@ class Writer:
     async def run(self) -> None:
         """Issue until drained, over as many sessions as it takes."""
         sweeper = self._loop.create_task(self._sweep())
-        pause = _FIRST_PAUSE
         try:
             while not (self._stopping and not self._queue and self._unsettled is None):
                 try:
                     await self._live()
-                    pause = _FIRST_PAUSE
                 except SessionLostError as error:
                     logger.warning("The writer's session was lost (%s); opening another.", error)
+                    await asyncio.sleep(self._next_pause())
                 except IssuanceError as error:
                     self._refuse(error)
                     if self._stopping:
                         return
-                    await self._pause(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    await self._pause(self._next_pause())
         finally:
             sweeper.cancel()
             self._fail(self._queue, StoppingError("This process is shutting down."))
@@ -146,6 +145,7 @@ class Writer:
             if self._refusal is not None and not self._stopping:
                 logger.warning("Numbers are issued again.")
                 self._refusal = None
+            self._failures = 0
             await self._serve(session)
         finally:
             session.close()
@@ -303,6 +303,12 @@ class Writer:
             self._refusal = error
         waiting, self._queue = self._queue, deque()
         self._fail(waiting, error)
+
+    def _next_pause(self) -> float:
+        """Seconds to wait before the next session: twice as long each time, until one has served."""
+        doublings = min(self._failures, 10)
+        self._failures += 1
+        return min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE)
 
     async def _pause(self, seconds: float) -> None:
         while True:

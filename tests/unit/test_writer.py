@@ -247,6 +247,35 @@ def test_a_session_that_dies_between_batches_is_replaced() -> None:
     asyncio.run(run(Database()))
 
 
+def test_sessions_that_are_lost_before_they_serve_are_opened_ever_more_slowly() -> None:
+    async def run(database: Database) -> None:
+        database.opening = [SessionLostError("cut while opening")] * 1000
+        async with writing(database) as writer:
+            waiting = writer.submit(request())
+            await asyncio.sleep(1.0)
+            tries = 1000 - len(database.opening)
+            assert 2 <= tries <= 5, "0.1 s, 0.2 s, 0.4 s apart, not as fast as the server says no"
+            database.opening.clear()
+            await waiting
+
+    asyncio.run(run(Database()))
+
+
+def test_an_outage_after_a_session_that_served_starts_with_the_shortest_pause_again() -> None:
+    async def run(database: Database) -> None:
+        async with writing(database) as writer:
+            for _ in range(3):
+                assert (await writer.submit(request())).number in database.events
+                database.failures = [UnavailableError("away")]
+                with pytest.raises(UnavailableError):
+                    await writer.submit(request())
+                begun = asyncio.get_running_loop().time()
+                await until(lambda: writer.refusal is None)
+                assert asyncio.get_running_loop().time() - begun < 0.19
+
+    asyncio.run(run(Database()))
+
+
 def test_a_full_queue_refuses_at_once() -> None:
     async def run(database: Database) -> None:
         database.hold = asyncio.Event()
