@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from core.session import Session, SessionLostError, StatementError
+from core.session import Session, StatementError
 from issuance import locks
 from issuance.allocator import Allocator
 from issuance.claims import Won, claim, winners
@@ -116,22 +116,18 @@ class WriterSession:
                     if not all(pairs):
                         lost.add(position)
                         partly = partly or any(pairs)
-            if partly:
-                # Under one live key only was it claimed before. The tag that was won must not outlive its number.
-                await session.execute(b"ROLLBACK")
-                rest = [position for position in range(len(events)) if position not in lost]
-                again = (
-                    await self._append_claimed([events[p] for p in rest], [claims[p] for p in rest]) if rest else None
-                )
-                return Written(frozenset(lost | {rest[p] for p in again.lost} if again else lost))
-            written = [event for position, event in enumerate(events) if position not in lost]
-            if written:
-                await store.append(session, written)
-            await session.execute(b"COMMIT")
+            rest = [position for position in range(len(events)) if position not in lost]
+            if rest and not partly:
+                await store.append(session, [events[position] for position in rest])
+            # Claimed before under one live key only: the tag that was won must not outlive its number.
+            await session.execute(b"ROLLBACK" if partly else b"COMMIT")
         except StatementError:
             with contextlib.suppress(StatementError):
                 await session.execute(b"ROLLBACK")
             raise
+        if partly and rest:
+            again = await self._append_claimed([events[p] for p in rest], [claims[p] for p in rest])
+            lost.update(rest[position] for position in again.lost)
         return Written(frozenset(lost))
 
     async def present(self, numbers: Sequence[str]) -> set[str]:
@@ -166,6 +162,3 @@ def _translated(error: StatementError) -> Exception:
     if error.sqlstate in _RETRY:
         return TryAgainError(str(error))
     return UnavailableError(f"The database does not take events: {error}")
-
-
-__all__ = ["RowRefusedError", "SessionLostError", "TryAgainError", "WriterSession", "Written"]
