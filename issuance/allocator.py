@@ -19,13 +19,18 @@ _LEASE = b"""
     WITH first AS (SELECT coalesce(max(id) + 1, $2::bigint) AS id FROM number_block)
     INSERT INTO number_block (id, writer)
     SELECT generate_series(first.id, least(first.id + $3::bigint, $4::bigint) - 1), $1::bigint
-      FROM first WHERE first.id > $5::bigint
+      FROM first
     RETURNING id"""
 
 
 def first_block(shard: int) -> int:
     """The id of a shard's first block."""
     return shard * BLOCKS_PER_SHARD
+
+
+def highest_block(shard: int, highest: int | None) -> int:
+    """The highest block in the database; one below the shard's first where there is none."""
+    return first_block(shard) - 1 if highest is None else highest
 
 
 def check(
@@ -57,7 +62,7 @@ def check(
         )
     if (mark.allocator, mark.shard, mark.key_fingerprint) != (row[0], shard, fingerprint):
         raise FenceError(f"The fence {fence} belongs to another database ({mark.allocator}). Correct FENCE.")
-    if (first_block(shard) - 1 if highest is None else highest) < mark.highest_block:
+    if highest_block(shard, highest) < mark.highest_block:
         raise RestoredDatabaseError(
             f"The database's highest block is {highest}, but block {mark.highest_block} was leased: "
             f"the database was restored to an earlier state. {RESOLVE}"
@@ -103,7 +108,7 @@ class Allocator:
             mark = await self.look(session)
             start = first_block(self._shard)
             end = start + BLOCKS_PER_SHARD
-            parameters = [b"%d" % value for value in (writer, start, count, end, mark.highest_block)]
+            parameters = [b"%d" % value for value in (writer, start, count, end)]
             async with session.turn:
                 rows = await session.execute(_LEASE, parameters)
             if not rows:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.db import connection, transaction
 from django.db.models import Max
 
-from issuance.allocator import check, first_block
+from issuance.allocator import check, highest_block
 from issuance.domain.errors import FenceError, RestoredDatabaseError
 from issuance.fence import FileFence, Mark
 from issuance.locks import LEASING
@@ -51,7 +51,7 @@ class Registry:
         """
         with _nobody_leasing():
             sides = self._read()
-            start = first_block(self._shard) - 1
+            start = highest_block(self._shard, None)
             if sides.row is None and (sides.mark is None or self._is_ours(sides.mark, start)):
                 identity = uuid4() if sides.mark is None else UUID(sides.mark.allocator)
                 if sides.mark is None:
@@ -63,7 +63,9 @@ class Registry:
 
     def diagnose(self) -> Diagnosis:
         """What is the matter, and what ``resolve`` would do about it."""
-        sides = self._read()
+        return self._diagnose(self._read())
+
+    def _diagnose(self, sides: Sides) -> Diagnosis:
         try:
             self._check(sides)
         except RestoredDatabaseError as error:
@@ -85,22 +87,19 @@ class Registry:
             FenceError: there is nothing that may be done by machine.
         """
         with _nobody_leasing():
-            matter, plan = self.diagnose()
-            if plan is None:
-                raise FenceError(matter or "There is nothing to resolve.")
             sides = self._read()
-            if sides.mark is None and sides.row is not None:
-                highest = first_block(self._shard) - 1 if sides.highest is None else sides.highest
+            matter, plan = self._diagnose(sides)
+            highest = highest_block(self._shard, sides.highest)
+            if plan and sides.mark:
+                if sides.row is None:
+                    self._insert(UUID(sides.mark.allocator))
+                return self._skip(highest + 1, sides.mark.highest_block)
+            if plan and sides.row:
                 self._fence.create(Mark(sides.row[0], self._shard, self._fingerprint, highest))
                 return f"Made the fence {self._fence} at block {highest}."
-            if sides.mark is None:
-                raise FenceError(matter or "There is nothing to resolve.")
-            if sides.row is None:
-                self._insert(UUID(sides.mark.allocator))
-            return self._skip_to(sides.highest, sides.mark.highest_block)
+            raise FenceError(matter or "There is nothing to resolve.")
 
-    def _skip_to(self, highest: int | None, fence: int) -> str:
-        first = first_block(self._shard) if highest is None else highest + 1
+    def _skip(self, first: int, fence: int) -> str:
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO number_block (id, writer) SELECT generate_series(%s::bigint, %s::bigint), %s",

@@ -1,6 +1,7 @@
 """The fence: a database that was set back refuses to issue, and says what to do; so does one without its fence."""
 
 import asyncio
+import dataclasses
 import os
 import subprocess
 import sys
@@ -177,4 +178,26 @@ def test_a_fence_that_cannot_be_written_stops_issuing_and_nothing_is_lost(
     finally:
         obstacle.rmdir()
     assert len(asyncio.run(load(running.port, 100, patience=20)).numbers) == 100
+    running.stop()
+
+
+def test_a_new_database_takes_over_a_used_fence_only_when_somebody_says_so(
+    primary: tuple[Cluster, Database], service: ServiceFactory
+) -> None:
+    cluster, database = primary
+    used = service(database, WEB_CONCURRENCY="1")
+    numbers = set(asyncio.run(load(used.port, 2000)).numbers)
+    used.stop()
+    empty = dataclasses.replace(cluster.create(), fence=database.fence)
+
+    refused = command(empty, "init_allocator")
+    assert refused.returncode == 1
+    assert "the database knows of no allocator" in refused.stderr
+    assert "take the fence's allocator into this database" in command(empty, "resolve_fence").stdout
+    assert command(empty, "resolve_fence", "--yes").returncode == 0
+
+    running = service(empty, initialise=False, WEB_CONCURRENCY="1")
+    fresh = asyncio.run(load(running.port, 2000, patience=20)).numbers
+    assert len(fresh) == 2000
+    assert not numbers & set(fresh)
     running.stop()
