@@ -1,11 +1,10 @@
-"""The leaf of an event: canonical JSON (RFC 8785), version 1, and its RFC 6962 leaf hash.
+"""The leaf of an event: canonical JSON (RFC 8785), version 1.
 
 What is written here is hashed for ever. Version 1 may never change; a new shape is a new version beside it.
 """
 
 from datetime import date, timedelta
 from functools import lru_cache
-from hashlib import sha256
 
 import msgspec
 from uuid_utils import UUID
@@ -53,7 +52,6 @@ class _Entry(msgspec.Struct, gc=False):
 _json = msgspec.json.Encoder().encode
 
 
-@lru_cache(1024)  # each event's time is written twice, in its entry and in its answer
 def timestamp(microseconds: int) -> str:
     """Write microseconds since the Unix epoch as RFC 3339 in UTC, always with six fraction digits and ``Z``.
 
@@ -101,8 +99,3 @@ def encode(event: Event) -> bytes:
     if len(entry) > MAX_BYTES:
         raise ValueError(f"An entry holds at most {MAX_BYTES} bytes; this one has {len(entry)}.")
     return entry
-
-
-def leaf_hash(entry: bytes) -> bytes:
-    """Return the 32-byte leaf hash of RFC 6962, section 2.1: SHA-256 of 0x00 and the entry."""
-    return sha256(b"\x00" + entry).digest()

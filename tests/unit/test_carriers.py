@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuance.domain.number import ALPHABET, CAPACITY, CROCKFORD, LENGTH, Numbering
+from issuance.domain.number import ALPHABET, CROCKFORD, LENGTH, Numbering
+from ledger.domain.serial import CAPACITY
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PLACES = ["01234567", *[CROCKFORD] * 10, *[LETTERS] * 4, ALPHABET]

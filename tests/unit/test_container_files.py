@@ -11,13 +11,19 @@ import msgspec
 import pytest
 import yaml
 
-from core.env import Env, load
+from core.databases import APPLICATION_ROLE, SEALER_ROLE
+from core.embedded import secrets
+from core.env import Env, SettingsError, load
+from ledger import runtime
+from ledger.domain.note import SignerKey
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 RAILWAY: dict[str, Any] = json.loads((ROOT / "railway.json").read_text())
+OURS = ("migrate", "web", "sealer")
+SIGNER = SignerKey.make("tracking.example/log")
 SETTINGS = {field.encode_name: field for field in msgspec.structs.fields(Env)}
 
 
@@ -50,47 +56,84 @@ def test_the_image_serves_as_nobody_in_particular_and_installs_by_hash_only() ->
     assert "--only-binary :all:" in DOCKERFILE
 
 
-@pytest.mark.parametrize("service", ["web", "migrate"])
+@pytest.mark.parametrize("service", OURS)
 def test_compose_gives_settings_that_exist_and_the_secrets_that_production_needs(service: str) -> None:
     given = COMPOSE["services"][service]["environment"]
     assert set(given) <= set(SETTINGS)
-    assert {"DATABASE_URL", "SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS"} <= set(given)
+    assert {"DATABASE_URL", "PUBLICATION", *(name.upper() for name in secrets.KINDS)} <= set(given)
 
 
-def test_what_compose_gives_is_read_as_the_settings_of_a_production() -> None:
-    dotenv = dict.fromkeys(("DB_SERVING_PASSWORD", "SECRET_KEY", "NUMBER_KEY"), "5e" * 32)
+def settings_of(service: str) -> Env:
+    """The settings that a service of the compose file reads, given a file .env as its head asks for."""
+    dotenv = dict.fromkeys(("DB_SERVING_PASSWORD", "DB_SEALING_PASSWORD", "SECRET_KEY", "NUMBER_KEY"), "5e" * 32)
     dotenv |= {"CUSTOMER_TAG_KEYS": f"1:{'5e' * 32}", "ALLOWED_HOSTS": "tracking.example"}
+    dotenv |= {"LEDGER_KEY": SIGNER.export(), "LEDGER_VERIFIER_KEY": str(SIGNER.verifier)}
 
     def substitute(value: str) -> str:
         return re.sub(r"\$\{(\w+)(?::([-?])([^}]*))?\}", lambda found: dotenv.get(found[1]) or found[3], value)
 
-    env = load({name: substitute(value) for name, value in COMPOSE["services"]["web"]["environment"].items()})
+    return load({name: substitute(value) for name, value in COMPOSE["services"][service]["environment"].items()})
+
+
+def test_what_compose_gives_is_read_as_the_settings_of_a_production() -> None:
+    env = settings_of("web")
     assert not env.embedded
     assert env.database_url == f"postgresql://tracking_web:{'5e' * 32}@db/tracking"
     assert env.https_only is True
     assert env.allowed_hosts == "tracking.example"
+    assert env.auditor_key is None
+
+
+def test_the_sealers_sign_and_the_web_processes_only_verify() -> None:
+    sealing, serving = settings_of("sealer"), settings_of("web")
+    assert runtime.signer(sealing).verifier.id == runtime.verifier(serving).id == SIGNER.verifier.id
+    assert sealing.database_sealer_url == f"postgresql://tracking_seal:{'5e' * 32}@db/tracking"
+    for service in ("web", "migrate"):
+        with pytest.raises(SettingsError, match="signing half"):
+            runtime.signer(settings_of(service))
+        assert "SEALING" not in json.dumps(COMPOSE["services"][service])
+
+
+def test_two_sealers_run_and_hear_that_they_are_told_to_stop() -> None:
+    sealer = COMPOSE["services"]["sealer"]
+    assert sealer["command"] == ["python", "manage.py", "seal_ledger"]
+    assert sealer["deploy"] == {"replicas": 2}
+    assert sealer["init"] is True
+    assert sealer["healthcheck"] == {"disable": True}, "the image's asks a web process"
+
+
+def test_each_login_is_made_with_the_role_that_it_takes_on() -> None:
+    made = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD \S+ IN ROLE (\w+);", COMPOSE_TEXT))
+    assert made == {"tracking_web": APPLICATION_ROLE, "tracking_seal": SEALER_ROLE}
+    for role in made.values():
+        assert f"CREATE ROLE {role} NOLOGIN;" in COMPOSE_TEXT
 
 
 def test_no_secret_has_a_default_or_a_value_in_the_file() -> None:
-    secrets = r"[A-Z_]*(?:PASSWORD|KEYS?)\b"
-    used = re.findall(rf"\$\{{({secrets})(:\?[^}}]+)?", COMPOSE_TEXT)
+    pattern = r"[A-Z_]*(?:PASSWORD|KEYS?)\b"
+    used = re.findall(rf"\$\{{({pattern})(:\?[^}}]+)?", COMPOSE_TEXT)
     assert {name for name, _ in used} == {
-        *("DB_OWNER_PASSWORD", "DB_SERVING_PASSWORD", "SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS")
+        *("DB_OWNER_PASSWORD", "DB_SERVING_PASSWORD", "DB_SEALING_PASSWORD", "SECRET_KEY", "NUMBER_KEY"),
+        *("CUSTOMER_TAG_KEYS", "LEDGER_KEY", "LEDGER_VERIFIER_KEY", "AUDITOR_KEY"),
     }
-    assert all(message for _, message in used)
-    assert re.findall(rf"^ *{secrets}: (?!\$\{{)", COMPOSE_TEXT, flags=re.MULTILINE) == []
+    assert {name for name, message in used if not message} == {"AUDITOR_KEY"}, "without it, entries stay closed"
+    assert "AUDITOR_KEY: ${AUDITOR_KEY:-}\n" in COMPOSE_TEXT
+    assert re.findall(rf"^ *{pattern}: (?!\$\{{)", COMPOSE_TEXT, flags=re.MULTILINE) == []
 
 
 def test_only_migrations_are_given_the_owners_login() -> None:
     assert "DATABASE_OWNER_URL" in COMPOSE["services"]["migrate"]["environment"]
-    assert "OWNER" not in json.dumps(COMPOSE["services"]["web"])
+    for service in ("web", "sealer"):
+        assert "OWNER" not in json.dumps(COMPOSE["services"][service])
 
 
-def test_the_fence_lives_on_a_volume_of_its_own_where_the_image_expects_it() -> None:
+def test_fence_and_publication_live_on_a_volume_of_their_own_where_the_image_may_write() -> None:
     services = COMPOSE["services"]
-    assert services["web"]["volumes"] == services["migrate"]["volumes"] == ["fence:/var/lib/tracking"]
+    assert [services[name]["volumes"] for name in OURS] == [["fence:/var/lib/tracking"]] * len(OURS)
     assert services["db"]["volumes"] == ["database:/var/lib/postgresql"]
     assert "FENCE=/var/lib/tracking/fence" in DOCKERFILE
+    assert "--owner tracking --mode 0700 /var/lib/tracking\n" in DOCKERFILE
+    assert {services[name]["environment"]["PUBLICATION"] for name in OURS} == {"/var/lib/tracking/published"}
     assert set(COMPOSE["volumes"]) == {"database", "fence"}
 
 

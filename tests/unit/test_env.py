@@ -6,6 +6,9 @@ import msgspec
 import pytest
 
 from core.env import Env, SettingsError, load
+from ledger.domain.note import SignerKey
+
+KEY = SignerKey("tracking.example/log", bytes(range(32)))
 
 
 def test_nothing_given_is_what_make_run_needs() -> None:
@@ -20,6 +23,17 @@ def test_text_becomes_what_the_setting_is() -> None:
     assert (env.port, env.data_dir, env.deadline) == (8001, Path("/srv/data"), 2.5)
     assert env.debug is True
     assert env.https_only is False
+
+
+@pytest.mark.parametrize("key", [KEY.export(), str(KEY.verifier)], ids=["signing", "verifying"])
+def test_either_half_of_the_log_s_key_is_taken(key: str) -> None:
+    assert load({"LEDGER_KEY": key}).ledger_key == key
+
+
+def test_the_log_is_public_and_its_entries_are_closed_unless_somebody_says_so() -> None:
+    env = load({})
+    assert (env.log_access, env.auditor_key) == ("public", None)
+    assert load({"LOG_ACCESS": "auditors", "AUDITOR_KEY": "a" * 32}).auditor_key == "a" * 32
 
 
 def test_an_empty_value_counts_as_unset() -> None:
@@ -46,6 +60,13 @@ def test_other_variables_are_none_of_our_business() -> None:
         ("WEB_CONCURRENCY", "0"),
         ("DEADLINE", "-1"),
         ("LOG_LEVEL", "loud"),
+        ("LEDGER_KEY", "tracking.example/log"),
+        ("LEDGER_KEY", str(KEY.verifier).replace("+", " ")),
+        ("LEDGER_KEY", f"{KEY.export()}="),
+        ("LEDGER_KEY", KEY.export().replace("PRIVATE+", "SECRET+")),
+        ("LOG_ACCESS", "private"),
+        ("LOG_ACCESS", "Public"),
+        ("AUDITOR_KEY", "a" * 31),
     ],
 )
 def test_a_wrong_value_is_a_sentence_that_names_the_setting(name: str, value: str) -> None:
@@ -56,7 +77,7 @@ def test_a_wrong_value_is_a_sentence_that_names_the_setting(name: str, value: st
     assert message.endswith("README.md lists the settings.")
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS", "LEDGER_KEY", "AUDITOR_KEY"])
 def test_a_wrong_secret_is_not_repeated(name: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load({name: "hunter2"})

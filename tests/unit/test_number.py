@@ -9,21 +9,15 @@ from stdnum.iso7064 import mod_37_36
 
 from issuance.domain.number import (
     ALPHABET,
-    BLOCK_SIZE,
-    BLOCKS_PER_SHARD,
-    CAPACITY,
     CROCKFORD,
-    SHARD_CAPACITY,
-    SHARDS,
     CheckCharacterError,
     MalformedNumberError,
     NumberError,
     Numbering,
     UnusedCodeError,
-    block_of,
     check_character,
-    shard_of,
 )
+from ledger.domain.serial import BLOCK_SIZE, BLOCKS_PER_SHARD, CAPACITY, SHARD_CAPACITY, SHARDS, block_of, shard_of
 
 NUMBERS = Numbering(bytes(range(32)))
 OTHERS = Numbering(bytes(range(1, 33)))

@@ -7,18 +7,21 @@ import pytest
 
 from core.embedded import secrets
 from core.env import Env, SettingsError, load
+from ledger.domain.note import SignerKey
 
 PRODUCTION = {
     "DATABASE_URL": "postgresql://db/tracking",
     "SECRET_KEY": "s" * 50,
     "NUMBER_KEY": "1f" * 32,
     "CUSTOMER_TAG_KEYS": f"1:{'2e' * 32}",
+    "LEDGER_KEY": SignerKey("log.test", bytes(32)).export(),
 }
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> Env:
     secrets.make(tmp_path)
+    secrets.keep_ledger_key(tmp_path, SignerKey.make("log.test").export())
     return load({"DATA_DIR": str(tmp_path)})
 
 
@@ -34,6 +37,7 @@ def test_what_is_made_fits_its_settings_and_is_for_its_owner_only(env: Env) -> N
 
 def test_two_services_have_different_secrets(env: Env, tmp_path: Path) -> None:
     secrets.make(tmp_path / "other")
+    secrets.keep_ledger_key(tmp_path / "other", SignerKey.make("log.test").export())
     other = secrets.complete(load({"DATA_DIR": str(tmp_path / "other")}))
     mine = secrets.complete(env)
     for name in secrets.KINDS:
@@ -80,11 +84,33 @@ def test_an_empty_signing_key_is_refused(env: Env) -> None:
         secrets.complete(env)
 
 
-@pytest.mark.parametrize("name", secrets.KINDS)
+@pytest.mark.parametrize("name", secrets.RANDOM)
 def test_a_lost_secret_is_not_made_anew(env: Env, name: str) -> None:
     (env.data_dir / "secrets" / name).unlink()
     for use in (lambda: secrets.complete(env), lambda: secrets.make(env.data_dir)):
         with pytest.raises(SettingsError, match=f"{name} is missing. Put it back from a copy"):
+            use()
+
+
+def test_a_ledger_key_is_made_once(tmp_path: Path) -> None:
+    secrets.make(tmp_path)
+    assert secrets.lacks_ledger_key(tmp_path)
+    secrets.keep_ledger_key(tmp_path, PRODUCTION["LEDGER_KEY"])
+    assert not secrets.lacks_ledger_key(tmp_path)
+    assert secrets.complete(load({"DATA_DIR": str(tmp_path)})).ledger_key == PRODUCTION["LEDGER_KEY"]
+
+
+def test_a_lost_ledger_key_is_not_made_anew_once_a_log_was_published(env: Env) -> None:
+    (env.data_dir / "secrets/ledger_key").unlink()
+    secrets.publication(env.data_dir).mkdir()
+    with pytest.raises(SettingsError, match=r"ledger_key is missing.*the log was signed"):
+        secrets.lacks_ledger_key(env.data_dir)
+
+
+def test_a_damaged_ledger_key_is_refused(env: Env) -> None:
+    (env.data_dir / "secrets/ledger_key").write_text("PRIVATE+KEY+log.test")
+    for use in (lambda: secrets.complete(env), lambda: secrets.lacks_ledger_key(env.data_dir)):
+        with pytest.raises(SettingsError, match="ledger_key is empty or damaged"):
             use()
 
 
@@ -95,7 +121,7 @@ def test_a_secret_that_others_can_read_is_refused(env: Env) -> None:
         secrets.complete(env)
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS", "LEDGER_KEY"])
 def test_production_must_be_given_its_own(name: str) -> None:
     assert secrets.complete(load(PRODUCTION)) == load(PRODUCTION)
     given = {key: value for key, value in PRODUCTION.items() if key != name}

@@ -19,12 +19,13 @@ from issuance.domain.errors import (
     UnavailableError,
     UnrecordableError,
 )
-from issuance.domain.number import BLOCK_SIZE, Numbering, block_of
+from issuance.domain.number import Numbering
 from issuance.domain.order import Order
 from issuance.request import Request
 from issuance.writer import Writer
 from issuance.writer_session import RowRefusedError, TryAgainError, Written
 from ledger.domain.entry import Event
+from ledger.domain.serial import BLOCK_SIZE, block_of
 from ledger.domain.tag import Claim
 
 NUMBERS = Numbering(bytes(range(32)))
