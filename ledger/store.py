@@ -1,37 +1,14 @@
 """The one place that inserts issuance events: a batch is one COPY, so all of it is durable or none."""
 
-import struct
 from collections.abc import Iterable, Sequence
 
 from uuid_utils import UUID
 
 from core.session import Session
+from ledger import rows
 from ledger.domain.entry import Event
 
-POSTGRES_EPOCH = 946_684_800_000_000
-"""2000-01-01T00:00:00Z in microseconds of the Unix epoch: where PostgreSQL's binary timestamps start."""
-
-_COPY = (
-    b"COPY issuance_event (number, serial, customer_tag, customer_key_id, origin, destination, weight_band,"
-    b" order_created_at, requested_at, request_id, principal) FROM STDIN (FORMAT BINARY)"
-)
-# PostgreSQL's binary COPY: signature, flags, extension; then per row the field count, and per field length and value.
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_ROW = struct.Struct("!h i16s iq i32s ih i2s i2s ih iq iq i16s")
-_NULL = struct.pack("!i", -1)
-_BIGINT = struct.Struct("!iq")
-
-
-def row(event: Event) -> bytes:
-    """One event as a row of PostgreSQL's binary COPY format."""
-    ordered, requested = event.order_created_at - POSTGRES_EPOCH, event.requested_at - POSTGRES_EPOCH
-    fixed = _ROW.pack(
-        *(11, 16, event.number.encode(), 8, event.serial, 32, event.customer_tag, 2, event.customer_key_id),
-        *(2, event.origin.encode(), 2, event.destination.encode(), 2, event.weight_band),
-        *(8, ordered, 8, requested, 16, event.request_id.bytes),
-    )
-    return fixed + (_NULL if event.principal is None else _BIGINT.pack(8, event.principal))
+_COPY = f"COPY issuance_event ({rows.COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
 
 
 async def append(session: Session, events: Iterable[Event]) -> None:
@@ -41,16 +18,16 @@ async def append(session: Session, events: Iterable[Event]) -> None:
         core.session.StatementError: refused, nothing was appended.
         core.session.SessionLostError: outcome unknown.
     """
-    await session.copy(_COPY, b"".join((_HEADER, *map(row, events), _TRAILER)))
+    await session.copy(_COPY, rows.stream(events))
 
 
 async def present(session: Session, numbers: Sequence[str]) -> set[str]:
     """Those of ``numbers`` that the ledger holds."""
-    rows = await session.execute(
+    found = await session.execute(
         b"SELECT number FROM issuance_event WHERE number = ANY($1::text[])",
         [b"{" + ",".join(numbers).encode() + b"}"],
     )
-    return {number.decode() for (number,) in rows if number is not None}
+    return {number.decode() for (number,) in found if number is not None}
 
 
 def from_text(fields: Sequence[bytes | None]) -> Event:

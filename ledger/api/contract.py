@@ -1,0 +1,94 @@
+"""What the log's reads promise, for the OpenAPI document."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+
+from core import problems
+from core.contract import problem_responses
+
+_EVERYWHERE = (problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.LOG_INCONSISTENT, problems.INTERNAL)
+_NOTE = (
+    "tracking.example/log\n3\nCagNhafSGn3AsCeiqh+86YTyjLqcIE8gWzX2OStP5dQ=\n\n"
+    "\N{EM DASH} tracking.example/log "
+    "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
+)
+_HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
+_RETRY = OpenApiParameter(
+    "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[404, 503], description="Seconds to wait."
+)
+
+
+def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiResponse]:
+    shown = [OpenApiExample("example", value=example, media_type="text/plain")]
+    return {(200, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description=description, examples=shown)}
+
+
+CHECKPOINT: dict[str, Any] = {
+    "operation_id": "checkpoint",
+    "summary": "The newest checkpoint of the log",
+    "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
+    "tags": ["Log"],
+    "parameters": [_RETRY],
+    "responses": {
+        **_text("A signed note.", _NOTE),
+        **problem_responses(
+            "/checkpoint",
+            *(problems.UNAUTHORIZED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+        ),
+    },
+}
+TILE: dict[str, Any] = {
+    "operation_id": "tile",
+    "summary": "A tile of the log, or a bundle of its entries",
+    "description": (
+        "`<level>/<index>` with `.p/<width>` if partial: up to 256 hashes, 32 bytes each. `entries/<index>`, for "
+        "auditors: up to 256 entries, each behind its length in two bytes. See c2sp.org/tlog-tiles."
+    ),
+    "tags": ["Log"],
+    "parameters": [
+        OpenApiParameter(
+            "path",
+            OpenApiTypes.STR,
+            OpenApiParameter.PATH,
+            description="The path of the tile below /tile/.",
+            examples=[OpenApiExample("the first leaf hash", value="0/000.p/1")],
+        ),
+        _RETRY,
+    ],
+    "responses": {
+        (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="Hashes, or entries."),
+        **problem_responses(
+            "/tile/0/000.p/1",
+            *(problems.MALFORMED_TILE_PATH, problems.UNAUTHORIZED, problems.BEYOND_THE_TREE),
+            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+        ),
+    },
+}
+PROOF: dict[str, Any] = {
+    "operation_id": "proof",
+    "summary": "The proof that a number is in the log",
+    "description": (
+        "With the `leaf_hash` of the number's answer and the log's verifier key it is checked offline: a "
+        "c2sp.org/tlog-proof. docs/verify.md says how."
+    ),
+    "tags": ["Log"],
+    "parameters": [
+        OpenApiParameter(
+            "number",
+            {"type": "string", "pattern": "^[A-Z0-9]{1,16}$"},
+            OpenApiParameter.PATH,
+            description="A tracking number.",
+            examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
+        ),
+        _RETRY,
+    ],
+    "responses": {
+        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{_NOTE}"),
+        **problem_responses(
+            "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
+            *(problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+        ),
+    },
+}

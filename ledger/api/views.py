@@ -1,0 +1,136 @@
+"""The log's HTTP reads, each one representation: c2sp.org/tlog-tiles below the root, and the proof of a number."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, DataError, connection
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from core import problems
+from core.negotiation import OneRepresentation
+from core.problems import Problem
+from ledger import reading, runtime
+from ledger.api import contract
+from ledger.api.access import may_read
+from ledger.domain import tiles
+from ledger.domain.tiles import ENTRIES, WIDTH, TilePathError
+from ledger.log import Connection, LogError, Nodes
+from ledger.rows import RowError
+
+TEXT = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+_FOR_EVER = {"max_age": 31_536_000, "immutable": True}
+_FOR_A_MOMENT = {"max_age": 1}
+_KNOWN = Nodes()
+_verifier = lru_cache(1)(runtime.verifier)  # the same object each time: it is what a verified checkpoint is known by
+
+
+class LogView(APIView):
+    """What the three have in common."""
+
+    http_method_names = ["get", "head", "options"]  # noqa: RUF012  # as Django declares it
+    content_negotiation_class = OneRepresentation
+
+    @extend_schema(exclude=True)
+    def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
+        """What may be done here."""
+        return HttpResponse(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
+
+    def answer(
+        self, request: Request, read: Callable[[Connection], bytes], content_type: str, *, cache: dict[str, Any]
+    ) -> HttpResponse:
+        """Read, and word the answer: 200, 304, or the problem that kept it from being read."""
+        django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
+        try:
+            with connection.cursor() as cursor, connection.wrap_database_errors:
+                content = read(cursor.connection)
+        except reading.UnknownNumberError:
+            return problems.respond(django, problems.UNKNOWN_NUMBER)
+        except reading.NotSealedError:
+            response = problems.respond(django, problems.NOT_YET_SEALED)
+            response["Retry-After"] = "1"
+            return response
+        except reading.BeyondTreeError:
+            return problems.respond(django, problems.BEYOND_THE_TREE)
+        # DataError, OverflowError: the row holds a time that no writer of ours has written, such as infinity.
+        except (LogError, RowError, DataError, OverflowError, ValueError) as error:
+            problems.logger.critical("The log contradicts itself: %s", error)
+            return problems.respond(django, problems.LOG_INCONSISTENT)
+        except DatabaseError:
+            response = problems.respond(django, problems.DATABASE_UNAVAILABLE)
+            response["Retry-After"] = "1"
+            return response
+        etag = f'"{sha256(content).hexdigest()[:32]}"'
+        response = HttpResponse(content, content_type=content_type, headers={"ETag": etag})
+        patch_cache_control(response, **cache)
+        found = get_conditional_response(django, etag=etag, response=response)
+        assert isinstance(found, HttpResponse)  # noqa: S101  # given a response it returns one
+        return found
+
+    def refuse(self, request: Request, problem: Problem) -> HttpResponse:
+        """A problem document."""
+        response = problems.respond(request._request, problem)  # noqa: SLF001  # as above
+        if problem is problems.UNAUTHORIZED:
+            response["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+class CheckpointView(LogView):
+    """The newest signed tree head."""
+
+    @extend_schema(**contract.CHECKPOINT)
+    def get(self, request: Request) -> HttpResponse:
+        """Give the checkpoint."""
+        if not may_read(request, 0):
+            return self.refuse(request, problems.UNAUTHORIZED)
+        key = _verifier(settings.ENV)
+        return self.answer(
+            request, lambda found: reading.checkpoint(found, key).encode(), TEXT, cache=_visibility(0) | _FOR_A_MOMENT
+        )
+
+
+class TileView(LogView):
+    """A tile of hashes, or a bundle of entries."""
+
+    @extend_schema(**contract.TILE)
+    @method_decorator(gzip_page)
+    def get(self, request: Request, path: str) -> HttpResponse:
+        """Give a tile or bundle."""
+        try:
+            wanted = tiles.parse(path)
+        except TilePathError:
+            return self.refuse(request, problems.MALFORMED_TILE_PATH)
+        if not may_read(request, wanted.level):
+            return self.refuse(request, problems.UNAUTHORIZED)
+        cache = _visibility(wanted.level) | (_FOR_EVER if wanted.width == WIDTH else _FOR_A_MOMENT)
+        return self.answer(request, lambda found: reading.tile(found, wanted), BYTES, cache=cache)
+
+
+class ProofView(LogView):
+    """The offline proof of a number; whoever has the number may have it."""
+
+    @extend_schema(**contract.PROOF)
+    def get(self, request: Request, number: str) -> HttpResponse:
+        """Give the proof."""
+        key = _verifier(settings.ENV)
+        return self.answer(
+            request,
+            lambda found: reading.inclusion(found, key, number, _KNOWN).encode(),
+            TEXT,
+            cache={"no_store": True},
+        )
+
+
+def _visibility(level: int) -> dict[str, Any]:
+    """What an auditor alone may read, no shared cache may keep."""
+    public = level != ENTRIES and settings.ENV.log_access == "public"
+    return {"public": True} if public else {"private": True}

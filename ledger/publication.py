@@ -1,0 +1,187 @@
+"""The log outside the database, in a folder: tiles, private entry bundles, and the checkpoint that guards them all.
+
+What was published can be compared with the database after a restore, and missing events put back from the bundles.
+`public/` may be served as it is (c2sp.org/tlog-tiles); `private/` holds the customers' pseudonyms.
+"""
+
+import fcntl
+import gzip
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import batched
+from pathlib import Path
+
+from ledger.domain.entry import Event
+from ledger.domain.tiles import Place, Tile
+
+CHECKPOINT = "public/checkpoint"
+TILES = "public/tile/"
+ENTRIES = "private/entries/"
+_LONGEST = 1 << 20
+_AT_ONCE = 64
+
+
+class PublicationError(Exception):
+    """The publication can't be read or written, or is not what it was; the message says what to do."""
+
+
+class Folder:
+    """A publication in a folder. Each file appears complete or not at all, and survives a power cut."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read_checkpoint(self) -> str | None:
+        """The published checkpoint, a signed note; None where nothing was ever published.
+
+        Raises:
+            PublicationError: it can't be read.
+        """
+        file = self.path / CHECKPOINT
+        try:
+            with file.open("rb") as opened:
+                return opened.read(_LONGEST).decode()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PublicationError(f"{file} can't be read: {_reason(error)}. Put it back from a copy.") from error
+
+    def write(self, objects: Mapping[str, bytes]) -> None:
+        """Write files by their paths below the folder; all are durable when this returns.
+
+        Raises:
+            PublicationError: one can't be written.
+        """
+        for some in batched(objects.items(), _AT_ONCE):
+            self._replace(dict(some))
+
+    def replace_checkpoint(self, before: str | None, after: str) -> None:
+        """Compare-and-swap: put ``after`` where ``before`` is (None: nothing yet).
+
+        Raises:
+            PublicationError: something else is there, so another sealer publishes; or it can't be written.
+        """
+        with self._exclusive():
+            if self.read_checkpoint() != before:
+                raise PublicationError(f"The checkpoint in {self} was moved by somebody else; start again.")
+            self._replace({CHECKPOINT: after.encode()})
+
+    def remove_partials(self, place: Place, kept: Tile | None) -> None:
+        """Remove the partial forms of a tile but one (None: it is full); what can't be removed stays, and does no harm.
+
+        Public ones stay until the tile is full, for those who read along (c2sp.org/tlog-tiles, Partial Tiles).
+        """
+        for base in (TILES, ENTRIES) if place.level == 0 else (TILES,):
+            if base == TILES and kept is not None:
+                continue
+            folder = (self.path / (base + _name(base, Tile(*place, 1)))).parent
+            with suppress(OSError):
+                for file in folder.iterdir():
+                    if kept is None or file.name != str(kept.width):
+                        file.unlink()
+                if kept is None:
+                    folder.rmdir()
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o755)
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise PublicationError(f"{self} can't be locked: {_reason(error)}. {_ADVICE}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _replace(self, objects: Mapping[str, bytes]) -> None:
+        """Write files beside their places, make them durable, and move them there.
+
+        All are written before the first is synced: the file system then has one journal to commit, not one for each.
+        """
+        handles: list[int] = []
+        moves: list[tuple[str, str]] = []
+        folders: dict[str, None] = {}
+        name = ""
+        try:
+            for name, content in objects.items():
+                public = name.startswith("public/")
+                folder, _, _ = (file := f"{self.path}/{name}").rpartition("/")
+                if folder not in folders:
+                    self._make(Path(folder), 0o755 if public else 0o700)
+                    folders[folder] = None
+                handles.append(os.open(f"{file}.new", _WRITE, 0o644 if public else 0o600))
+                moves.append((f"{file}.new", file))
+                _write_all(handles[-1], content)
+            for handle in handles:
+                os.fsync(handle)
+            for fresh, file in moves:
+                os.replace(fresh, file)  # noqa: PTH105  # a Path takes as long as the call
+        except OSError as error:
+            raise PublicationError(f"{self.path / name} can't be written: {_reason(error)}. {_ADVICE}") from error
+        finally:
+            for handle in handles:
+                os.close(handle)
+        for folder in folders:
+            self._sync(Path(folder))
+
+    def _make(self, folder: Path, mode: int) -> None:
+        if folder.is_dir():
+            return
+        self._make(folder.parent, mode)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=mode)
+        self._sync(folder.parent)
+
+    def _sync(self, folder: Path) -> None:
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise PublicationError(f"{folder} can't be synced: {_reason(error)}. {_ADVICE}") from error
+
+
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_ADVICE = "Make room, or let the sealer write there (PUBLICATION)."
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def tile_name(tile: Tile) -> str:
+    """The file of a tile."""
+    return TILES + tile.path
+
+
+def entries_name(tile: Tile) -> str:
+    """The file of the entries of a level 0 tile: gzipped lines of a serial, a space, and the exact entry."""
+    return ENTRIES + _name(ENTRIES, tile)
+
+
+def line(event: Event, entry: bytes) -> bytes:
+    """One event in a private file: its serial, which the entry does not hold, and the exact entry."""
+    return b"%d %b\n" % (event.serial, entry)
+
+
+def compress(lines: Iterable[bytes]) -> bytes:
+    """The private file of some events; the same ones give the same bytes."""
+    return gzip.compress(b"".join(lines), compresslevel=1, mtime=0)
+
+
+def _name(base: str, tile: Tile) -> str:
+    return tile.path if base == TILES else tile.path.partition("/")[2]
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

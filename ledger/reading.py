@@ -1,0 +1,135 @@
+"""What is asked of the log from outside: proofs, the checkpoint, tiles, bundles; three statements each at most."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from uuid_utils import UUID
+
+from ledger import log
+from ledger.domain import bundle, entry, merkle, note, proof, tiles
+from ledger.domain.entry import Event
+from ledger.domain.merkle import ProofError
+from ledger.domain.note import Checkpoint, NoteError, VerifierKey
+from ledger.domain.proof import Proof
+from ledger.domain.tiles import ENTRIES, WIDTH, Tile
+from ledger.log import Connection, LogError, Nodes
+
+# One statement: the event, its run, how many of the run come before it if it has gaps, and the published tree.
+_LEAF = """
+    SELECT e.number, e.serial, e.customer_tag, e.customer_key_id, e.origin, e.destination, e.weight_band,
+           e.order_created_at, e.requested_at, e.request_id, e.principal,
+           r.first_leaf + CASE
+               WHEN r.leaves = r.last_serial - r.first_serial + 1 THEN e.serial - r.first_serial
+               ELSE (SELECT count(*) FROM issuance_event b WHERE b.serial >= r.first_serial AND b.serial < e.serial)
+           END,
+           s.published_size, s.published_root, s.published_signature
+      FROM tree_state s
+      LEFT JOIN issuance_event e ON e.number = %s
+      LEFT JOIN LATERAL (SELECT first_leaf, first_serial, last_serial, leaves FROM run
+                          WHERE first_serial <= e.serial ORDER BY first_serial DESC LIMIT 1) r
+             ON r.last_serial >= e.serial"""
+_PUBLISHED = "SELECT published_size, published_root, published_signature FROM tree_state"
+_NUMBER = re.compile("[0-9A-Z]{1,16}", re.ASCII)
+"""What a carrier takes for a number; PostgreSQL is asked for nothing else, such as NUL, which it takes for an error."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UnknownNumberError(Exception):
+    """No such number was ever issued."""
+
+
+class NotSealedError(Exception):
+    """The number was issued a moment ago: its event is durable, and not in the published tree yet."""
+
+
+class BeyondTreeError(Exception):
+    """The published tree has no such checkpoint, tile or bundle yet."""
+
+
+def checkpoint(connection: Connection, key: VerifierKey) -> str:
+    """The published checkpoint, a signed note.
+
+    Raises:
+        BeyondTreeError: nothing is published yet.
+        LogError: what the database has is not signed by the log's key.
+    """
+    return _published(key, *_one(connection, _PUBLISHED))[1]
+
+
+def inclusion(connection: Connection, key: VerifierKey, number: str, known: Nodes) -> str:
+    """The proof that a number's event is in the log (c2sp.org/tlog-proof@v1); it was verified.
+
+    ``known`` is of the same log; where it turns out not to be, it is cleared, and the next proof is made anew.
+
+    Raises:
+        UnknownNumberError, NotSealedError: there is none, or not yet.
+        LogError: event, tiles and signature don't fit together.
+    """
+    if not _NUMBER.fullmatch(number):
+        raise UnknownNumberError
+    *columns, index, size, root, signature = _one(connection, _LEAF, number)
+    if columns[0] is None:
+        raise UnknownNumberError
+    if index is None or index >= size:
+        raise NotSealedError
+    path = merkle.inclusion_path(index, size)
+    hashes = log.read_hashes(connection, path, size, known)
+    tree, text = _published(key, size, root, signature)
+    try:
+        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(_event(columns))), hashes, tree.root)
+    except ProofError as error:
+        known.clear()
+        raise LogError(f"The event of {number} is not leaf {index} of the tree that was signed.") from error
+    return proof.write(Proof(index, hashes, text))
+
+
+def tile(connection: Connection, wanted: Tile) -> bytes:
+    """A tile's hashes, or a bundle's entries, as far as they are published.
+
+    Raises:
+        BeyondTreeError: the published tree does not have it.
+        LogError: the tables don't fit together.
+    """
+    size = _one(connection, _PUBLISHED)[0]
+    if tiles.width(wanted.level, wanted.position, size) < wanted.width:
+        raise BeyondTreeError
+    if wanted.level != ENTRIES:
+        return log.read_tiles(connection, [wanted])[wanted.place]
+    begin = wanted.position * WIDTH
+    return bundle.write(map(entry.encode, log.read_leaves(connection, begin, begin + wanted.width)))
+
+
+@lru_cache(16)  # between two ticks it is always the same
+def _published(key: VerifierKey, size: int, root: bytes, signature: bytes | None) -> tuple[Checkpoint, str]:
+    if signature is None:
+        raise BeyondTreeError
+    tree = Checkpoint(key.name, size, root)
+    try:
+        key.verify(tree.text, signature)
+    except NoteError as error:
+        raise LogError(f"The checkpoint of {size} leaves is not one of LEDGER_KEY's: {error}") from error
+    return tree, note.write(tree, key, signature)
+
+
+def _one(connection: Connection, statement: str, *parameters: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = connection.execute(statement.encode(), parameters).fetchone()
+    if row is None:
+        raise LogError("The table tree_state has no row.")
+    return row
+
+
+def _event(columns: list[Any]) -> Event:
+    number, serial, tag, key_id, origin, destination, band, ordered, requested, request_id, principal = columns
+    return Event(
+        *(number, serial, tag, key_id, origin, destination, band),
+        _microseconds(ordered),
+        _microseconds(requested),
+        UUID(bytes=request_id.bytes),
+        principal,
+    )
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,63 @@
+"""What the settings say about the log: its key, its place outside the database, and how a sealer is made of them."""
+
+from django.conf import settings
+
+from core.embedded import secrets
+from core.env import Env, SettingsError
+from ledger.domain.note import NoteError, SignerKey, VerifierKey
+from ledger.domain.serial import first_block
+from ledger.publication import Folder
+from ledger.standby import Work
+
+_PRIVATE = "PRIVATE+KEY+"
+
+
+def verifier(env: Env) -> VerifierKey:
+    """The log's verifier key; LEDGER_KEY may hold either half.
+
+    Raises:
+        SettingsError: there is none, or it is damaged.
+    """
+    if env.ledger_key is None:
+        raise SettingsError("There is no LEDGER_KEY yet. `make run` makes one on its first start.")
+    if env.ledger_key.startswith(_PRIVATE):
+        return signer(env).verifier
+    try:
+        return VerifierKey.parse(env.ledger_key)
+    except NoteError as error:
+        raise SettingsError(f"Setting LEDGER_KEY: {error}") from None
+
+
+def signer(env: Env) -> SignerKey:
+    """The log's key; raises SettingsError as ``verifier`` does, and where only the verifier key is given."""
+    if env.ledger_key is None or not env.ledger_key.startswith(_PRIVATE):
+        raise SettingsError("The sealer needs the signing half of LEDGER_KEY, which begins with PRIVATE+KEY+.")
+    try:
+        return SignerKey.parse(env.ledger_key)
+    except NoteError as error:
+        raise SettingsError(f"Setting LEDGER_KEY: {error}") from None
+
+
+def place(env: Env) -> Folder:
+    """Where the log is published.
+
+    Raises:
+        SettingsError: nowhere, and this is not an embedded service.
+    """
+    if env.publication is not None:
+        return Folder(env.publication)
+    if env.embedded:
+        return Folder(secrets.publication(env.data_dir))
+    raise SettingsError("Production needs PUBLICATION, a folder off the database's volume; see README.md, Settings.")
+
+
+def work() -> Work:
+    """All that the sealer of this service works with; raises SettingsError where something is missing."""
+    env: Env = settings.ENV
+    return Work(
+        settings.DATABASE_SEALER_URL,
+        signer(env),
+        place(env),
+        first_block(env.shard),
+        allow_unsafe=env.allow_unsafe_database,
+    )

@@ -1,0 +1,315 @@
+"""The sealer: appends events to the log, signs what it has committed, and only then lets it be served.
+
+The order of a tick is what keeps anything served from being contradicted later: commit, copy outside the database,
+sign, move the outside checkpoint forward, record. It may be killed between any two; the next start goes on there.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import batched
+
+from ledger import guard, log, publication
+from ledger.domain import entry, merkle, note, sealing, tiles
+from ledger.domain.entry import Event
+from ledger.domain.growth import Growth
+from ledger.domain.note import Checkpoint, NoteError, SignerKey
+from ledger.domain.sealing import Cursor, Lease, OpenBlocks, Run
+from ledger.domain.serial import block_of
+from ledger.domain.tiles import WIDTH, Place, Tile
+from ledger.publication import Folder, PublicationError
+from ledger.rows import RowError
+
+MOST_EVENTS = 65_536
+"""Events of one tick, roughly: some seconds' worth after an outage, so that a tick stays short."""
+_BLOCKS_AT_ONCE = 64
+
+# A session keeps its locks until its last commit is visible, so a writer whose lock is free has nothing more to show.
+_LOCKED = """
+    SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
+     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_MOVE_CURSOR = """
+    INSERT INTO block_cursor (block, last_serial, closed) VALUES (%s, %s, %s)
+        ON CONFLICT (block) DO UPDATE SET last_serial = excluded.last_serial, closed = excluded.closed"""
+
+logger = logging.getLogger(__name__)
+
+
+class WrongKeyError(Exception):
+    """LEDGER_KEY is not the key that this log is signed with."""
+
+
+class Sealer:
+    """One active sealer, for as long as its session holds the sealers' lock; after any error a new one is made."""
+
+    def __init__(self, connection: log.Connection, key: SignerKey, place: Folder, first_block: int) -> None:
+        """Take up the work where the database and the publication say that it was left.
+
+        Args:
+            connection: in autocommit, with the sealers' lock and role; its transactions are REPEATABLE READ.
+            key: the log's.
+            place: where the log is published.
+            first_block: the id of the shard's first block.
+
+        Raises:
+            WrongKeyError: the log is signed with another key.
+            RestoredError: the database contradicts what was published.
+            PublicationError: the publication can't be read, or is gone.
+            NotDurableError: what is to be published may not have reached the standby.
+            LogError, RowError: the log's tables contradict each other, or an event is none.
+        """
+        self._connection = connection
+        self._key = key
+        self._place = place
+        state = log.read_state(connection)
+        self._check_key(state)
+        try:
+            self._growth = Growth(state.size, state.edge)
+        except ValueError as error:
+            raise log.LogError(f"The edge in tree_state is not that of {state.size} leaves.") from error
+        if self._growth.root != state.root:
+            raise log.LogError("The root in tree_state is not that of its edge.")
+        self._published = state.published_size
+        self._outside = self._agree(state)
+        if self._published < state.size:
+            self._commit_again()
+        self._last_run = self._newest_run(state.size)
+        self._full: dict[Place, bytes] = {}
+        self._tail: list[bytes] = []  # lines of the partial bundle at the published size, and all after it
+        self._load(self._published, state.size)
+        self._blocks = OpenBlocks(max(first_block, state.closed_below))
+        self._discover(
+            {
+                block: Cursor(block, last, closed)
+                for block, last, closed in connection.execute(
+                    "SELECT block, last_serial, closed FROM block_cursor WHERE block >= %s", [self._blocks.floor]
+                )
+            }
+        )
+
+    @property
+    def size(self) -> int:
+        """Leaves committed."""
+        return self._growth.size
+
+    def tick(self) -> int:
+        """Append what has become visible, and publish; returns the number of events appended.
+
+        Raises:
+            PublicationError: it can't be published; what is committed stays, and is published later.
+            NotDurableError: the commit may not have reached the standby.
+            psycopg.Error, LogError, RowError: the database failed, or contradicts itself.
+        """
+        # What could not be published before comes first: a place that is full for a day must not fill our memory.
+        self._publish()
+        gone = self._gone()
+        with self._snapshot():
+            self._discover({})
+            events, read = self._read()
+            self._append(events, gone, read)
+        self._publish()
+        return len(events)
+
+    def behind(self, appended: int) -> bool:
+        """Whether a tick that appended so many events left some for the next one."""
+        return appended >= MOST_EVENTS
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """One transaction that sees one moment; its commit is durable before anything is signed."""
+        warnings: list[str] = []
+
+        def warned(diagnostic: "log.Diagnostic") -> None:
+            if diagnostic.severity_nonlocalized == "WARNING":
+                warnings.append(diagnostic.message_primary or "")
+
+        self._connection.add_notice_handler(warned)
+        try:
+            with self._connection.transaction():
+                yield
+        finally:
+            self._connection.remove_notice_handler(warned)
+        if warnings:
+            # A commit whose wait for the standby was cancelled: visible here, and perhaps lost in a failover.
+            raise log.NotDurableError("; ".join(warnings))
+
+    def _commit_again(self) -> None:
+        """Make durable what another session committed, and perhaps did not live to see confirmed by the standby.
+
+        A commit waits for all that was written before it; without this one, a failover could lose what is signed.
+        """
+        with self._snapshot():
+            self._connection.execute("UPDATE tree_state SET size = size")
+
+    def _gone(self) -> set[int]:
+        """The writers of open blocks whose sessions have ended."""
+        return self._blocks.writers - {writer for (writer,) in self._connection.execute(_LOCKED)}
+
+    def _discover(self, cursors: dict[int, Cursor]) -> None:
+        leases = self._connection.execute(
+            "SELECT id, writer FROM number_block WHERE id >= %s ORDER BY id", [self._blocks.known_below]
+        )
+        self._blocks.add((Lease(block, writer) for block, writer in leases), cursors)
+
+    def _read(self) -> tuple[list[Event], list[int]]:
+        """The events above the cursors, in serial order, and the blocks that were read."""
+        events: list[Event] = []
+        read: list[int] = []
+        for ranges in batched(self._blocks.unread, _BLOCKS_AT_ONCE):
+            events.extend(log.read_events(self._connection, ranges))
+            read.extend(block_of(last) for _, last in ranges)
+            if len(events) >= MOST_EVENTS:
+                break
+        return events, read
+
+    def _append(self, events: list[Event], gone: set[int], read: list[int]) -> None:
+        first_leaf = self._growth.size
+        runs = sealing.runs(first_leaf, [event.serial for event in events])
+        cursors = self._blocks.seal(runs, gone, read)
+        if not cursors:
+            return
+        entries = [_leaf(event) for event in events]
+        full = self._growth.extend(map(merkle.leaf_hash, entries))
+        self._tail.extend(map(publication.line, events, entries))
+        self._full.update(full)
+        with self._connection.cursor() as cursor:
+            if full:
+                cursor.executemany(
+                    "INSERT INTO tile (level, position, hashes) VALUES (%s, %s, %b)",
+                    [(place.level, place.position, hashes) for place, hashes in full],
+                )
+            self._write_runs(cursor, runs)
+            cursor.executemany(_MOVE_CURSOR, cursors)
+            cursor.execute(
+                "UPDATE tree_state SET size = %s, root = %b, edge = %b::bytea[], closed_below = %s",
+                [self._growth.size, self._growth.root, self._growth.edge, self._blocks.floor],
+            )
+
+    def _write_runs(self, cursor: "log.Cursor", runs: list[Run]) -> None:
+        if runs and self._last_run is not None and self._last_run.goes_on_as(runs[0]):
+            last, more = self._last_run, runs[0]
+            longer = Run(last.first_leaf, last.first_serial, more.last_serial, last.leaves + more.leaves)
+            cursor.execute(
+                "UPDATE run SET last_serial = %s, leaves = %s WHERE first_serial = %s",
+                [longer.last_serial, longer.leaves, longer.first_serial],
+            )
+            self._last_run, runs = longer, runs[1:]
+        if runs:
+            cursor.executemany(
+                "INSERT INTO run (first_leaf, first_serial, last_serial, leaves) VALUES (%s, %s, %s, %s)", runs
+            )
+            self._last_run = runs[-1]
+
+    def _publish(self) -> None:
+        if self._growth.size == self._published:
+            return
+        checkpoint = Checkpoint(self._key.verifier.name, self._growth.size, self._growth.root)
+        self._copy(checkpoint.size)
+        signature = self._sign(checkpoint)
+        self._move_outside(note.write(checkpoint, self._key.verifier, signature))
+        before = self._published
+        self._record(checkpoint, signature)
+        self._forget(before)
+
+    def _copy(self, size: int) -> None:
+        """Put outside the database what the tree of ``size`` leaves needs and the published one had not."""
+        objects = {publication.tile_name(Tile(*place)): hashes for place, hashes in self._full.items()}
+        edge = self._growth.edge
+        for tile in tiles.growing(size):
+            objects[publication.tile_name(tile)] = edge[tile.level]
+        first = self._published // WIDTH
+        for position, lines in enumerate(batched(self._tail, WIDTH), first):
+            objects[publication.entries_name(Tile(0, position, len(lines)))] = publication.compress(lines)
+        self._place.write(objects)
+
+    def _sign(self, checkpoint: Checkpoint) -> bytes:
+        return self._key.sign(checkpoint.text)
+
+    def _move_outside(self, text: str) -> None:
+        self._place.replace_checkpoint(self._outside, text)
+        self._outside = text
+
+    def _record(self, checkpoint: Checkpoint, signature: bytes) -> None:
+        """Mark it published; from here on it is served."""
+        with self._connection.transaction():
+            self._connection.execute(
+                "INSERT INTO checkpoint (size, signature) SELECT %s, %b FROM tree_state WHERE published_size < %s",
+                [checkpoint.size, signature, checkpoint.size],
+            )
+            self._connection.execute(
+                "UPDATE tree_state SET published_size = %s, published_root = %b, published_signature = %b",
+                [checkpoint.size, checkpoint.root, signature],
+            )
+        self._published = checkpoint.size
+
+    def _forget(self, before: int) -> None:
+        """Let go of what is published, and of the partial tiles that only checkpoints up to ``before`` needed."""
+        done = self._published // WIDTH * WIDTH - before // WIDTH * WIDTH
+        del self._tail[:done]
+        self._full.clear()
+        kept = {tile.place: tile for tile in tiles.growing(self._published)}
+        for old in tiles.growing(before):
+            self._place.remove_partials(old.place, kept.get(old.place))
+
+    def _check_key(self, state: log.State) -> None:
+        if state.published_signature is None:
+            return
+        checkpoint = Checkpoint(self._key.verifier.name, state.published_size, state.published_root)
+        try:
+            self._key.verifier.verify(checkpoint.text, state.published_signature)
+        except NoteError:
+            raise WrongKeyError(
+                f"The log was not signed with LEDGER_KEY ({self._key.verifier}), or its last checkpoint was altered. "
+                "Put the old key back; `manage.py verify_ledger` tells whether something was altered."
+            ) from None
+
+    def _agree(self, state: log.State) -> str | None:
+        """Compare with the outside, and return its checkpoint.
+
+        What was published and not recorded is recorded; what the outside lacks (it was put back from a copy, say)
+        counts as not published, and goes there again.
+        """
+        found = guard.published(self._place, self._key.verifier)
+        if found is None:
+            if state.published_size:
+                raise PublicationError(
+                    f"{self._place} has no checkpoint, but the database has published {state.published_size} leaves. "
+                    "Correct PUBLICATION, or put the folder back from a copy."
+                )
+            return None
+        text, outside, signature = found
+        guard.check(outside, self._connection, state.size)
+        if outside.size > state.published_size:
+            self._record(outside, signature)
+        elif outside.size < state.published_size:
+            logger.warning(
+                "%s has %s of %s leaves; the rest is copied.", self._place, outside.size, state.published_size
+            )
+            self._published = outside.size
+        return text
+
+    def _newest_run(self, size: int) -> Run | None:
+        found = log.read_runs(self._connection, size - 1, size) if size else []
+        return found[-1] if found else None
+
+    def _load(self, published: int, size: int) -> None:
+        """Bring back what was committed and not published yet."""
+        begin = published // WIDTH * WIDTH
+        if begin < size:
+            events = log.read_leaves(self._connection, begin, size)
+            self._tail = [publication.line(event, _leaf(event)) for event in events]
+        level = 0
+        wanted = []
+        while size >> 8 * (level + 1):
+            wanted += [Tile(level, at) for at in range(published >> 8 * (level + 1), size >> 8 * (level + 1))]
+            level += 1
+        self._full = log.read_tiles(self._connection, wanted)
+
+
+def _leaf(event: Event) -> bytes:
+    """The leaf bytes of an event; RowError where it has none, since no writer of ours has written it."""
+    try:
+        return entry.encode(event)
+    except (ValueError, OverflowError) as error:
+        raise RowError(f"Number {event.number} (serial {event.serial}) can't be a leaf: {error}.") from error

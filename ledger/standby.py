@@ -1,0 +1,131 @@
+"""One active sealer, others stand by: whoever has the sealers' lock seals, for as long as the session lives."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import psycopg
+from psycopg import IsolationLevel, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from core.databases import SEALER_ROLE
+from core.session import OPTIONS, SERVER_OPTIONS
+from ledger import log
+from ledger.domain.note import SignerKey
+from ledger.guard import RestoredError
+from ledger.publication import Folder, PublicationError
+from ledger.rows import RowError
+from ledger.sealer import Sealer
+
+LOCK = (0x5345, 1)
+"""PostgreSQL's (int4, int4) key of the sealers' lock."""
+TICK = 0.25
+"""Seconds between two looks at the events."""
+_POLL = 0.5
+_LONGEST_PAUSE = 5.0
+# A sealer that hangs loses its session, and with it the lock: another one takes over.
+_IMPATIENCE = "-c idle_session_timeout=10s -c idle_in_transaction_session_timeout=10s"
+
+logger = logging.getLogger(__name__)
+
+
+class UnfitDatabaseError(Exception):
+    """Nothing can be sealed there, or what is sealed could be lost; the message says what to change."""
+
+
+class Work(NamedTuple):
+    """What a sealer works with."""
+
+    url: str
+    key: SignerKey
+    place: Folder
+    first_block: int
+    allow_unsafe: bool
+
+
+def run(work: Work) -> None:
+    """Seal until the process is ended; whatever goes wrong is said once, and tried again.
+
+    Raises:
+        WrongKeyError: trying again would not help.
+    """
+    said = ""
+    pause = _POLL
+    while True:
+        try:
+            with _active(work) as sealer:
+                sealer.tick()
+                if said:
+                    logger.warning("Sealing goes on, with %s leaves.", sealer.size)
+                said, pause = "", _POLL
+                _seal(sealer)
+        except RestoredError as error:
+            said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
+        except (log.LogError, RowError) as error:
+            said = _say(logging.CRITICAL, f"Sealing has stopped: {error} `manage.py verify_ledger` says more.", said)
+        except (PublicationError, log.NotDurableError, UnfitDatabaseError) as error:
+            said = _say(logging.ERROR, f"Sealing has stopped: {error}", said)
+        except psycopg.Error as error:
+            said = _say(logging.WARNING, f"The sealer has lost the database: {str(error).strip()}", said)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _seal(sealer: Sealer) -> None:
+    while True:
+        began = time.monotonic()
+        if not sealer.behind(sealer.tick()):
+            time.sleep(max(0.0, began + TICK - time.monotonic()))
+
+
+@contextmanager
+def _active(work: Work) -> Iterator[Sealer]:
+    """A sealer, once it is our turn."""
+    given = conninfo_to_dict(work.url)
+    options = f"{given.get('options') or ''} {SERVER_OPTIONS} {_IMPATIENCE}"
+    conninfo = make_conninfo(work.url, **(OPTIONS | {"options": options, "application_name": "tracking-sealer"}))
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        _take_role(connection)
+        _be_durable(connection, allow_unsafe=work.allow_unsafe)
+        waiting = False
+        while not _has_turn(connection):
+            if not waiting:
+                logger.info("Another sealer is active; standing by.")
+                waiting = True
+            time.sleep(_POLL)
+        yield Sealer(connection, work.key, work.place, work.first_block)
+
+
+def _has_turn(connection: log.Connection) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _take_role(connection: log.Connection) -> None:
+    try:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(SEALER_ROLE)))
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UnfitDatabaseError(
+            f"The login {connection.info.user} (DATABASE_SEALER_URL) may not seal. GRANT {SEALER_ROLE} TO it."
+        ) from error
+
+
+def _be_durable(connection: log.Connection, *, allow_unsafe: bool) -> None:
+    ((fsync, commit, standby),) = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()"
+    )
+    if standby:
+        raise UnfitDatabaseError("DATABASE_SEALER_URL leads to a standby, which can't be written to.")
+    if fsync != "on" and not allow_unsafe:
+        raise UnfitDatabaseError("PostgreSQL runs with fsync off: a signed leaf could be lost. Set fsync = on.")
+    if commit not in {"on", "remote_apply"}:
+        connection.execute("SET synchronous_commit = on")
+
+
+def _say(level: int, message: str, said: str) -> str:
+    if message != said:
+        logger.log(level, "%s", message)
+    return message
