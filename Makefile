@@ -7,7 +7,8 @@ compile := uv pip compile --quiet --universal --python-version 3.12 --generate-h
 # What production is given, as far as its settings can be checked without it.
 production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_URL=postgresql://owner@db/tracking \
 	SECRET_KEY=$$($(random)) NUMBER_KEY=$$($(random)) CUSTOMER_TAG_KEYS=1:$$($(random)) \
-	FENCE=/var/lib/tracking/fence ALLOWED_HOSTS=tracking.example
+	LEDGER_KEY=$$(DATABASE_URL= $(python) manage.py ledger_key --make tracking.example/log) \
+	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
 .PHONY: help run test check fix bench docs requirements lint types imports migrations deploy

@@ -6,6 +6,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 APPLICATION_ROLE = "tracking_app"
 """What every serving session is, whatever it logged in as: it may insert and read, never change."""
+SEALER_ROLE = "tracking_sealer"
+"""What the sealer is: it appends to the log, and reads."""
 
 
 def django_database(url: str, *, role: str | None) -> dict[str, Any]:

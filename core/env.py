@@ -11,6 +11,7 @@ from msgspec import Meta
 Secret = Annotated[str, Meta(min_length=32)]
 HexKey = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 KeyRing = Annotated[str, Meta(pattern="^[1-9][0-9]{0,3}:[0-9a-f]{64}(,[1-9][0-9]{0,3}:[0-9a-f]{64})*$")]
+LedgerKey = Annotated[str, Meta(pattern=r"^(PRIVATE\+KEY\+)?[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Processes = Annotated[int, Meta(ge=1, le=64)]
 
@@ -39,6 +40,10 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         str | None, Meta(description="Login that migrates and may create roles. Unset: `DATABASE_URL`.")
     ] = None
 
+    database_sealer_url: Annotated[
+        str | None, Meta(description="Login of the sealer, a member of `tracking_sealer`. Unset: `DATABASE_URL`.")
+    ] = None
+
     secret_key: Annotated[Secret | None, Meta(description="Django's signing key, 32 characters or more.")] = None
     number_key: Annotated[
         HexKey | None, Meta(description="Hides the order of numbers, 64 hex digits. May never change once one is out.")
@@ -48,12 +53,31 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Meta(description="Keys of the customers' pseudonyms, `id:64 hex digits,…`; the last serves new events."),
     ] = None
 
+    ledger_key: Annotated[
+        LedgerKey | None,
+        Meta(
+            description="The log's Ed25519 key, made by `DATABASE_URL= manage.py ledger_key --make <name>`; the sealer "
+            "signs with it. Others need only its verifier key, which `manage.py ledger_key` prints."
+        ),
+    ] = None
+
     shard: Annotated[
         Annotated[int, Meta(ge=0, le=31)], Meta(description="Which of 32 independent databases this one is.")
     ] = 0
     fence: Annotated[
         Path | None,
         Meta(description="File that holds the highest block ever leased; keep it off the database's volume."),
+    ] = None
+    publication: Annotated[
+        Path | None,
+        Meta(description="Folder that holds the log outside the database; keep it off the database's volume, too."),
+    ] = None
+    log_access: Annotated[
+        Annotated[str, Meta(pattern="^(public|auditors)$")],
+        Meta(description="`auditors` closes checkpoint and tiles to whoever has no auditor's key."),
+    ] = "public"
+    auditor_key: Annotated[
+        Secret | None, Meta(description="Bearer token that opens the entry bundles. Unset: they stay closed.")
     ] = None
     issuance_requires_key: Annotated[bool, Meta(description="`1` closes issuing to callers without an API key.")] = (
         False

@@ -59,11 +59,23 @@ INVALID_HEADER = Problem("invalid-header", 400, "A header is not valid", "Correc
 BODY_NOT_ALLOWED = Problem(
     "body-not-allowed", 400, "A body is not allowed", "Put the parameters into the query, and send no body."
 )
+MALFORMED_TILE_PATH = Problem(
+    "malformed-tile-path",
+    400,
+    "This is not the path of a tile",
+    "Tiles are at /tile/<level>/<index>, with .p/<width> if partial, as c2sp.org/tlog-tiles says.",
+)
 BAD_REQUEST = Problem(
     "bad-request",
     400,
     "The request can't be understood",
     "Send well-formed HTTP/1.1 with one Host header that this service is known by (ALLOWED_HOSTS).",
+)
+UNAUTHORIZED = Problem(
+    "unauthorized",
+    401,
+    "This needs a key",
+    "Send `Authorization: Bearer <key>` with a key that may read this: an auditor's.",
 )
 UNINTENDED = Problem(
     "unintended-request",
@@ -72,6 +84,24 @@ UNINTENDED = Problem(
     "Each request issues a number, so prefetches and requests from other sites are refused. Ask from your own server.",
 )
 NOT_FOUND = Problem("not-found", 404, "There is nothing here", "See /docs for what there is.")
+UNKNOWN_NUMBER = Problem(
+    "unknown-number",
+    404,
+    "This number was never issued",
+    "Compare it with the label; the ledger has every number that was ever issued here.",
+)
+NOT_YET_SEALED = Problem(
+    "not-yet-sealed",
+    404,
+    "This number is not in the log yet",
+    "It is issued and durable. Try again after Retry-After: the log takes it up within a second.",
+)
+BEYOND_THE_TREE = Problem(
+    "beyond-the-tree",
+    404,
+    "The log is not that long yet",
+    "Ask for what the newest checkpoint's tree has; /checkpoint says its size.",
+)
 METHOD_NOT_ALLOWED = Problem(
     "method-not-allowed", 405, "This method is not allowed here", "Use one of the methods in the Allow header."
 )
@@ -97,6 +127,12 @@ INTERNAL = Problem(
     "Something went wrong here",
     "Nothing was answered; the operator finds the cause in the log by the request id.",
 )
+LOG_INCONSISTENT = Problem(
+    "log-inconsistent",
+    500,
+    "The log contradicts itself",
+    "Nothing was answered, since it could not be trusted. The operator runs `manage.py verify_ledger`.",
+)
 DATABASE_UNAVAILABLE = Problem(
     "database-unavailable",
     503,
@@ -117,7 +153,7 @@ RESTORED_DATABASE = Problem(
     "restored-database",
     503,
     "The database is older than the numbers that were issued",
-    "Issuing again could repeat a number. The operator runs `manage.py resolve_fence`.",
+    "Issuing again could repeat a number or contradict the log. The operator finds what to do in the service's log.",
 )
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Problem))

@@ -25,6 +25,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     "owner": databases.django_database(_owner_url, role=None) | {"TEST": {"MIRROR": "default"}},
 }
 DATABASE_URL = _serving_url
+DATABASE_SEALER_URL = ENV.database_sealer_url or ENV.database_url or postgres.sealing_url(ENV.data_dir)
 
 INSTALLED_APPS = [
     "django.contrib.postgres",  # the BRIN index
@@ -110,5 +111,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"tryItOutEnabled": True, "displayRequestDuration": True, "persistAuthorization": True},
-    "TAGS": [{"name": "Issuing", "description": "Numbers, one at a time."}],
+    "TAGS": [
+        {"name": "Issuing", "description": "Numbers, one at a time."},
+        {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
+    ],
 }

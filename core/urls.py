@@ -10,6 +10,7 @@ urlpatterns = [
     # Answered, not redirected: a redirect would make a second request. One of the two is enough in the schema.
     path("next-tracking-number/", NextTrackingNumberView.as_view(schema=None)),
     path("livez", health.livez),
+    path("", include("ledger.api.urls")),
     path("", include("schema.urls")),
 ]
 

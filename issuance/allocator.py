@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from core.session import Session
 from issuance import locks
 from issuance.domain.errors import ExhaustedError, FenceError, RestoredDatabaseError, UnavailableError
-from issuance.domain.number import BLOCKS_PER_SHARD
 from issuance.fence import FileFence, Mark
+from ledger.domain.serial import BLOCKS_PER_SHARD, first_block
 
 RESOLVE = "Run `manage.py resolve_fence`: it says what is the matter, and what it would do."
 _POLL = 0.01
@@ -21,11 +21,6 @@ _LEASE = b"""
     SELECT generate_series(first.id, least(first.id + $3::bigint, $4::bigint) - 1), $1::bigint
       FROM first
     RETURNING id"""
-
-
-def first_block(shard: int) -> int:
-    """The id of a shard's first block."""
-    return shard * BLOCKS_PER_SHARD
 
 
 def highest_block(shard: int, highest: int | None) -> int:

@@ -16,7 +16,7 @@ from issuance.domain.errors import (
     StoppingError,
     UnavailableError,
 )
-from ledger.domain import entry
+from ledger.domain import entry, merkle
 from ledger.domain.entry import Event
 
 type Headers = tuple[tuple[bytes, bytes], ...]
@@ -93,7 +93,7 @@ def issued(event: Event, request_id: bytes, *, replayed: bool) -> Answer:
         event.destination,
         weight.LABELS[event.weight_band],
         str(event.request_id),
-        entry.leaf_hash(entry.encode(event)).hex(),
+        merkle.leaf_hash(entry.encode(event)).hex(),
         Links(path, f"{path}/proof"),
     )
     return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, _encoder.encode(body))

@@ -2,33 +2,19 @@
 
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from core.negotiation import OneRepresentation
 from issuance import contract, runtime
 from issuance.issuer import HEADERS
-
-
-class OneRepresentation(BaseContentNegotiation):
-    """JSON whatever Accept says, as in the lane: a request must not be refused after it could have issued."""
-
-    def select_parser(self, request: Request, parsers: object) -> None:
-        """None: a body is refused unread."""
-
-    def select_renderer(  # type: ignore[override]  # the stubs leave the pair untyped
-        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        """The first renderer."""
-        return renderers[0], str(renderers[0].media_type)
 
 
 class NextTrackingNumberView(APIView):
     """``GET`` issues; ``HEAD`` is not among the methods, since it must not."""
 
     http_method_names = ["get", "options"]  # noqa: RUF012  # as Django declares it
-    content_negotiation_class = OneRepresentation
+    content_negotiation_class = OneRepresentation  # a request must not be refused after it could have issued
     default_response_headers: dict[str, str] = {}  # noqa: RUF012  # the answer's headers are the issuer's
 
     @extend_schema(**contract.NEXT_TRACKING_NUMBER)

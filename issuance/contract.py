@@ -7,10 +7,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from core import problems
-from core.problems import Problem
+from core.contract import EXAMPLE_ID, problem_responses
 from issuance.domain.parameters import LONGEST_TEXT
-
-_EXAMPLE_ID = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"
 
 
 class LinksSerializer(serializers.Serializer[Any]):
@@ -36,26 +34,6 @@ class IssuedSerializer(serializers.Serializer[Any]):
     links = LinksSerializer()
 
 
-class FlawSerializer(serializers.Serializer[Any]):
-    """One thing that is wrong with a request."""
-
-    parameter = serializers.CharField()
-    code = serializers.CharField()
-    detail = serializers.CharField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457 problem details."""
-
-    type = serializers.CharField(help_text="A relative reference; it leads to a description.")
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    instance = serializers.CharField(help_text="The path of the request, without its query.")
-    request_id = serializers.UUIDField()
-    errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
-
-
 def _query(
     name: str, description: str, examples: dict[str, Any], kind: Any = OpenApiTypes.STR, **schema: Any
 ) -> OpenApiParameter:
@@ -71,38 +49,6 @@ def _query(
 
 def _header(name: str, description: str, **schema: Any) -> OpenApiParameter:
     return OpenApiParameter(name, {"type": "string"} | schema, OpenApiParameter.HEADER, description=description)
-
-
-def _problems(*kinds: Problem) -> dict[tuple[int, str], OpenApiResponse]:
-    """One response per status, with an example per problem type."""
-    responses: dict[tuple[int, str], OpenApiResponse] = {}
-    for status in sorted({kind.status for kind in kinds}):
-        same = [kind for kind in kinds if kind.status == status]
-        responses[status, problems.CONTENT_TYPE] = OpenApiResponse(
-            ProblemSerializer,
-            description="; ".join(kind.title for kind in same) + ".",
-            examples=[
-                OpenApiExample(kind.slug, value=_example(kind), media_type=problems.CONTENT_TYPE) for kind in same
-            ],
-        )
-    return responses
-
-
-def _example(kind: Problem) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "type": kind.type,
-        "title": kind.title,
-        "status": kind.status,
-        "detail": kind.advice,
-        "instance": "/next-tracking-number",
-        "request_id": _EXAMPLE_ID,
-    }
-    if kind is problems.INVALID_PARAMETERS:
-        document["errors"] = [
-            {"parameter": "weight", "code": "range", "detail": "The weight must be more than 0 and at most 1000 kg."},
-            {"parameter": "customer_slug", "code": "missing", "detail": "This parameter is required."},
-        ]
-    return document
 
 
 NEXT_TRACKING_NUMBER: dict[str, Any] = {
@@ -194,7 +140,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
                         "origin_country_id": "MY",
                         "destination_country_id": "ID",
                         "weight_band": "over 1 to 2 kg",
-                        "request_id": _EXAMPLE_ID,
+                        "request_id": EXAMPLE_ID,
                         "leaf_hash": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
                         "links": {
                             "self": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT",
@@ -204,7 +150,8 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
                 )
             ],
         ),
-        **_problems(
+        **problem_responses(
+            "/next-tracking-number",
             problems.INVALID_PARAMETERS,
             problems.INVALID_HEADER,
             problems.BODY_NOT_ALLOWED,

@@ -13,14 +13,20 @@ from django.conf import settings
 
 from core import databases
 from core.env import Env, SettingsError
+from core.session import Session
 from issuance.allocator import Allocator
 from issuance.answers import Answer
+from issuance.domain.errors import RefusedError, RestoredDatabaseError
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence
 from issuance.issuer import Issuer
 from issuance.writer import Gate, Writer
 from issuance.writer_session import WriterSession
+from ledger import runtime as ledger
 from ledger.domain.tag import KeyRing
+from ledger.guard import RestoredError, look
+from ledger.log import LogError
+from ledger.publication import PublicationError
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -70,10 +76,21 @@ async def issuing() -> AsyncIterator[Issuer]:
         raise SettingsError("ISSUANCE_REQUIRES_KEY=1 needs API keys, which this version does not have. Unset it.")
     numbers, keys = numbering(env), key_ring(env)
     role = databases.APPLICATION_ROLE
+    published, log_key = ledger.place(env), ledger.verifier(env)
     allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
 
     async def open_session() -> Gate:
-        return await WriterSession.open(settings.DATABASE_URL, role, allocator, allow_unsafe=env.allow_unsafe_database)
+        return await WriterSession.open(
+            settings.DATABASE_URL, role, allocator, guard, allow_unsafe=env.allow_unsafe_database
+        )
+
+    async def guard(session: Session) -> None:
+        try:
+            await look(session, published, log_key)
+        except RestoredError as error:
+            raise RestoredDatabaseError(str(error)) from error
+        except (PublicationError, LogError) as error:
+            raise RefusedError(str(error)) from error
 
     writer = Writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
     task = asyncio.get_running_loop().create_task(writer.run())

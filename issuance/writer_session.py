@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -46,8 +46,19 @@ class WriterSession:
         self.lost = session.lost
 
     @classmethod
-    async def open(cls, url: str, role: str, allocator: Allocator, *, allow_unsafe: bool) -> "WriterSession":
-        """Log in, check that a commit is durable and that the fence agrees, and lock a fresh writer id.
+    async def open(
+        cls,
+        url: str,
+        role: str,
+        allocator: Allocator,
+        guard: Callable[[Session], Awaitable[None]],
+        *,
+        allow_unsafe: bool,
+    ) -> "WriterSession":
+        """Log in, check that a commit is durable, that fence and log agree, and lock a fresh writer id.
+
+        ``guard`` compares the log with its checkpoint outside the database; a database can't be set back under a
+        session that lives, so once is enough.
 
         Raises:
             UnavailableError: the database can't be reached or used now.
@@ -60,6 +71,7 @@ class WriterSession:
         try:
             await _be_durable(session, allow_unsafe=allow_unsafe)
             await allocator.look(session)
+            await guard(session)
             writer = secrets.randbits(63)
             while not await locks.try_writer(session, writer):
                 writer = secrets.randbits(63)

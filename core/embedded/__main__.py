@@ -1,11 +1,12 @@
 """`make run`: starts PostgreSQL, migrates, serves, and stops it all in order; the data stays.
 
-To run something else beside the service (a sealer, a task queue), enter it into ``services`` before the web process.
+To run something else beside the service (a task queue), enter it into ``services`` before the web process.
 """
 
 import fcntl
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Final, NoReturn, Protocol
 
 from core.embedded import postgres, secrets
@@ -91,6 +93,15 @@ def manage(*arguments: str) -> None:
             raise RunError(f"`manage.py {' '.join(arguments)}` failed; what it wrote above says why.")
 
 
+def output(*arguments: str) -> str:
+    """What one of Django's commands prints."""
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    try:
+        return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()  # noqa: S603  # ours
+    except subprocess.CalledProcessError:
+        raise RunError(f"`manage.py {' '.join(arguments)}` failed; what it wrote above says why.") from None
+
+
 def wait_until_it_answers(address: str, web: Service) -> None:
     """Return when HTTP is answered, whatever the answer."""
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -137,16 +148,20 @@ def serve(env: Env) -> NoReturn:
         say("Migrating the database")
         postgres.create_database(database.url(), postgres.DATABASE)
         manage("migrate", "--verbosity", "0")
-        postgres.grant_serving_login(postgres.owner_url(env.data_dir))
+        postgres.grant_logins(postgres.owner_url(env.data_dir))
         manage("init_allocator")
+        if env.ledger_key is None and secrets.lacks_ledger_key(env.data_dir):
+            secrets.keep_ledger_key(env.data_dir, output("ledger_key", "--make", f"localhost/{token_hex(4)}"))
         say("Starting the service")
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
+        seal = [sys.executable, str(ROOT / "manage.py"), "seal_ledger"]
+        sealer = services.enter_context(Process("The sealer", seal, folder=ROOT))
         web = services.enter_context(Process("The service", gunicorn, folder=ROOT))
         services.callback(say, "Stopping")
         wait_until_it_answers(address, web)
         say(f"\nReady. Open {address}/docs or try\n")
         say(f"    curl '{address}/next-tracking-number?{TRY}'\n\nCtrl-C stops it.")
-        watch([database, web])
+        watch([database, sealer, web])
 
 
 def main() -> int:

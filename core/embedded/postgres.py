@@ -8,10 +8,11 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from core.databases import APPLICATION_ROLE
+from core.databases import APPLICATION_ROLE, SEALER_ROLE
 
 OWNER: Final = "postgres"
 SERVING_LOGIN: Final = "tracking_web"
+SEALING_LOGIN: Final = "tracking_seal"
 DATABASE: Final = "tracking"
 PORT: Final = 5432
 """No port is opened; it names the socket."""
@@ -37,6 +38,11 @@ def url(home: Path, *, user: str, database: str) -> str:
 def serving_url(data_dir: Path) -> str:
     """The address at which the service issues: a login that may insert and read, never change."""
     return url(home(data_dir), user=SERVING_LOGIN, database=DATABASE)
+
+
+def sealing_url(data_dir: Path) -> str:
+    """The address at which the sealer works: a login that may append to the log, and read."""
+    return url(home(data_dir), user=SEALING_LOGIN, database=DATABASE)
 
 
 def owner_url(data_dir: Path) -> str:
@@ -80,10 +86,10 @@ def drop_database(maintenance_url: str, name: str) -> None:
         session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def grant_serving_login(owner_url: str) -> None:
-    """Make the login that serves a member of the application's role, which the migrations have made."""
-    login, role = sql.Identifier(SERVING_LOGIN), sql.Identifier(APPLICATION_ROLE)
+def grant_logins(owner_url: str) -> None:
+    """Make the logins of the service and of the sealer members of their roles, which the migrations have made."""
     with psycopg.connect(owner_url) as session:
-        if session.execute("SELECT FROM pg_roles WHERE rolname = %s", [SERVING_LOGIN]).fetchone() is None:
-            session.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER").format(login))
-        session.execute(sql.SQL("GRANT {} TO {}").format(role, login))
+        for login, role in ((SERVING_LOGIN, APPLICATION_ROLE), (SEALING_LOGIN, SEALER_ROLE)):
+            if session.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone() is None:
+                session.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER").format(sql.Identifier(login)))
+            session.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login)))

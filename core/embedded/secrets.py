@@ -9,13 +9,14 @@ from typing import Final
 
 import msgspec
 
-from core.env import Env, HexKey, KeyRing, Secret, SettingsError
+from core.env import Env, HexKey, KeyRing, LedgerKey, Secret, SettingsError
 
-KINDS: Final = {"secret_key": Secret, "number_key": HexKey, "customer_tag_keys": KeyRing}
+RANDOM: Final = {"secret_key": Secret, "number_key": HexKey, "customer_tag_keys": KeyRing}
+KINDS: Final = RANDOM | {"ledger_key": LedgerKey}
 
 
 def make(data_dir: Path) -> None:
-    """Make all the secrets, once.
+    """Make the random secrets, once.
 
     The folder appears complete or not at all, so a file that is missing later was lost and is never made anew: another
     NUMBER_KEY would give numbers that are already out.
@@ -28,13 +29,43 @@ def make(data_dir: Path) -> None:
         new = data_dir / "secrets.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True, mode=0o700)
-        for name in KINDS:
+        for name in RANDOM:
             value = secrets.token_hex(32)
             _write(new / name, f"1:{value}" if name == "customer_tag_keys" else value)
         new.rename(folder)
         _sync(data_dir)
-    for name in KINDS:
+    for name in RANDOM:
         _read(folder / name)
+
+
+def lacks_ledger_key(data_dir: Path) -> bool:
+    """Whether a ledger key is to be made.
+
+    Raises:
+        SettingsError: there was one, since a log was published with it.
+    """
+    file = data_dir / "secrets" / "ledger_key"
+    if file.exists():
+        _read(file)
+        return False
+    if publication(data_dir).exists():
+        raise SettingsError(f"{file} is missing. Put it back from a copy; the log was signed with it.")
+    return True
+
+
+def keep_ledger_key(data_dir: Path, value: str) -> None:
+    """Keep the log's key with the other secrets."""
+    folder = data_dir / "secrets"
+    fresh = folder / "ledger_key.new"
+    fresh.unlink(missing_ok=True)
+    _write(fresh, value)
+    fresh.rename(folder / "ledger_key")
+    _sync(folder)
+
+
+def publication(data_dir: Path) -> Path:
+    """The folder in which `make run` publishes the log."""
+    return data_dir / "published"
 
 
 def complete(env: Env) -> Env:
@@ -52,6 +83,8 @@ def complete(env: Env) -> Env:
     folder = env.data_dir / "secrets"
     if not missing or not folder.exists():
         return env
+    if not (folder / "ledger_key").exists():
+        missing = [name for name in missing if name != "ledger_key"]  # it comes after the others
     return msgspec.structs.replace(env, **{name: _read(folder / name) for name in missing})
 
 

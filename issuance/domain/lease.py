@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from issuance.domain.number import BLOCK_BITS, BLOCK_SIZE
+from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE
 
 LARGEST_LEASE = 1024
 """Blocks: a million serials, so that one slip of the rate does not burn a shard's worth."""

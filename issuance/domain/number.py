@@ -13,22 +13,14 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from issuance.domain.permutation import Feistel, walk
+from ledger.domain.serial import CAPACITY, SERIAL_BITS
 
 LENGTH = 16
 KEY_BYTES = 32
 
-SERIAL_BITS = 41
 OFFSET_BITS = 20
 REGION_BITS = SERIAL_BITS - OFFSET_BITS
-SHARD_BITS = 5
 CODE_BITS = 32
-BLOCK_BITS = 10
-
-CAPACITY = 1 << SERIAL_BITS
-SHARDS = 1 << SHARD_BITS
-SHARD_CAPACITY = CAPACITY // SHARDS
-BLOCK_SIZE = 1 << BLOCK_BITS
-BLOCKS_PER_SHARD = SHARD_CAPACITY // BLOCK_SIZE
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -75,16 +67,6 @@ class Decoded(NamedTuple):
     serial: int
     origin: str
     destination: str
-
-
-def block_of(serial: int) -> int:
-    """The id of the block of BLOCK_SIZE serials that ``serial`` belongs to."""
-    return serial >> BLOCK_BITS
-
-
-def shard_of(serial: int) -> int:
-    """The shard, 0 to 31, whose database may issue ``serial``."""
-    return serial >> (SERIAL_BITS - SHARD_BITS)
 
 
 def check_character(text: str) -> str:

@@ -1,0 +1,64 @@
+"""How problem documents are described in the OpenAPI document, the same for every operation."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from rest_framework import serializers
+
+from core import problems
+from core.problems import Problem
+
+EXAMPLE_ID = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"
+
+
+class FlawSerializer(serializers.Serializer[Any]):
+    """One thing that is wrong with a request."""
+
+    parameter = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457 problem details."""
+
+    type = serializers.CharField(help_text="A relative reference; it leads to a description.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField(help_text="The path of the request, without its query.")
+    request_id = serializers.UUIDField()
+    errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
+
+
+def problem_responses(instance: str, *kinds: Problem) -> dict[tuple[int, str], OpenApiResponse]:
+    """One response per status, with an example per problem type."""
+    responses: dict[tuple[int, str], OpenApiResponse] = {}
+    for status in sorted({kind.status for kind in kinds}):
+        same = [kind for kind in kinds if kind.status == status]
+        responses[status, problems.CONTENT_TYPE] = OpenApiResponse(
+            ProblemSerializer,
+            description="; ".join(kind.title for kind in same) + ".",
+            examples=[
+                OpenApiExample(kind.slug, value=_example(kind, instance), media_type=problems.CONTENT_TYPE)
+                for kind in same
+            ],
+        )
+    return responses
+
+
+def _example(kind: Problem, instance: str) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.advice,
+        "instance": instance,
+        "request_id": EXAMPLE_ID,
+    }
+    if kind is problems.INVALID_PARAMETERS:
+        document["errors"] = [
+            {"parameter": "weight", "code": "range", "detail": "The weight must be more than 0 and at most 1000 kg."},
+            {"parameter": "customer_slug", "code": "missing", "detail": "This parameter is required."},
+        ]
+    return document

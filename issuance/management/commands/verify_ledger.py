@@ -1,0 +1,100 @@
+"""``manage.py verify_ledger``: recompute the whole log from the event rows, and say what does not fit."""
+
+import sys
+import time
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from psycopg import sql
+
+from core.databases import APPLICATION_ROLE
+from core.env import Env, SettingsError
+from issuance.runtime import numbering
+from ledger import runtime
+from ledger.domain.note import NoteError, VerifierKey
+from ledger.log import LogError
+from ledger.verify import Verdict, verify
+
+FAULTS, NOT_CHECKED = 1, 2
+"""Exit codes."""
+_BAR = 40
+
+
+class Command(BaseCommand):
+    """Checks rows, numbers, tiles, state and every checkpoint; the exit code is 0, 1 with faults, 2 if it can't."""
+
+    help = (
+        "Recompute the log from the events, and compare: numbers, leaves, tiles, state, every checkpoint, and the "
+        "published one. Exit code 0: everything fits; 1: it does not; 2: it could not be checked."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare ``--key``."""
+        parser.add_argument("--key", metavar="VKEY", help="verify with this verifier key, not with that of LEDGER_KEY")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command."""
+        env: Env = settings.ENV
+        began = time.monotonic()
+        progress = Progress()
+        try:
+            key = runtime.verifier(env) if options["key"] is None else VerifierKey.parse(options["key"].strip())
+            with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
+                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APPLICATION_ROLE)))
+                verdict = verify(connection, key, numbering(env).encode, runtime.place(env), progress.show)
+        except (SettingsError, NoteError) as error:
+            raise CommandError(str(error), returncode=NOT_CHECKED) from None
+        except LogError as error:
+            raise CommandError(str(error), returncode=FAULTS) from None
+        except psycopg.errors.UndefinedTable:
+            raise CommandError(
+                "This database has no ledger. Run `manage.py migrate`.", returncode=NOT_CHECKED
+            ) from None
+        except psycopg.Error as error:
+            raise CommandError(f"The ledger can't be read: {str(error).strip()}", returncode=NOT_CHECKED) from None
+        finally:
+            progress.end()
+        self._report(verdict, time.monotonic() - began)
+
+    def _report(self, verdict: Verdict, seconds: float) -> None:
+        self.stdout.write(
+            f"{verdict.leaves} leaves, {verdict.tiles} full tiles and {verdict.checkpoints} checkpoints checked in "
+            f"{seconds:.1f} s, {verdict.leaves / seconds:,.0f} leaves/s."
+        )
+        if verdict.unsealed is not None:
+            self.stdout.write(f"{verdict.unsealed} events are not sealed yet.")
+        for fault in verdict.faults:
+            self.stdout.write(self.style.ERROR(fault))
+        if verdict.faults:
+            raise CommandError("The ledger is not what was signed.", returncode=FAULTS)
+        self.stdout.write("Everything fits.")
+
+
+class Progress:
+    """A bar on a terminal, a line every five seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._said = time.monotonic()
+        self._shown = False
+
+    def show(self, done: int, of: int) -> None:
+        """Say how far it is, if it is time to."""
+        if time.monotonic() - self._said < (0.1 if self._terminal else 5):
+            return
+        self._said = time.monotonic()
+        if self._terminal:
+            filled = min(_BAR, round(done / max(of, 1) * _BAR))
+            sys.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {done:,} of {of:,} leaves ")
+            self._shown = True
+        else:
+            sys.stderr.write(f"{done:,} of {of:,} leaves\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave the bar's line."""
+        if self._shown:
+            sys.stderr.write("\n")
