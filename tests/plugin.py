@@ -17,8 +17,10 @@ import msgspec
 from core.embedded import postgres
 from core.embedded.server import Server
 from core.env import Env
+from ledger.domain.note import SignerKey
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+LEDGER_KEY: Final = SignerKey("log.test/tracking", bytes(range(32))).export()
 TEMPLATE: Final = "template_tracking"
 
 
@@ -32,11 +34,20 @@ class Database:
     owner_url: str
     """The superuser."""
     fence: Path
+    sealer_url: str
+    """The login that seals."""
+    publication: Path
 
     @property
     def settings(self) -> dict[str, str]:
         """The environment of a process that uses it."""
-        return {"DATABASE_URL": self.url, "DATABASE_OWNER_URL": self.owner_url, "FENCE": str(self.fence)}
+        return {
+            "DATABASE_URL": self.url,
+            "DATABASE_OWNER_URL": self.owner_url,
+            "FENCE": str(self.fence),
+            "DATABASE_SEALER_URL": self.sealer_url,
+            "PUBLICATION": str(self.publication),
+        }
 
 
 class Cluster:
@@ -50,7 +61,14 @@ class Cluster:
     def database(self, name: str) -> Database:
         """Describe a database, which may not exist yet."""
         url = self.server.url(user=postgres.SERVING_LOGIN, database=name)
-        return Database(name, url, self.server.url(database=name), self.folder / f"{name}.fence")
+        return Database(
+            name,
+            url,
+            self.server.url(database=name),
+            self.folder / f"{name}.fence",
+            self.server.url(user=postgres.SEALING_LOGIN, database=name),
+            self.folder / f"{name}.published",
+        )
 
     def create(self) -> Database:
         """Make a database with all migrations applied: a copy of the template, some tens of milliseconds."""
@@ -66,6 +84,7 @@ class Cluster:
         """Drop it, ending whatever sessions are left in it."""
         postgres.drop_database(self.server.url(), database.name)
         database.fence.unlink(missing_ok=True)
+        shutil.rmtree(database.publication, ignore_errors=True)
 
     def close(self) -> None:
         """Stop the server and throw everything away."""
@@ -82,7 +101,7 @@ def migrate(database: Database) -> None:
     """Apply all migrations as the owner, and let the serving login in, as `make run` does."""
     command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"]
     subprocess.run(command, env=os.environ | database.settings, check=True)
-    postgres.grant_serving_login(database.owner_url)
+    postgres.grant_logins(database.owner_url)
 
 
 def set_environment(nowhere: Database) -> None:
@@ -93,6 +112,7 @@ def set_environment(nowhere: Database) -> None:
         "SECRET_KEY": "tests-" * 12,
         "NUMBER_KEY": "1f" * 32,
         "CUSTOMER_TAG_KEYS": f"1:{'2e' * 32}",
+        "LEDGER_KEY": LEDGER_KEY,
         "HTTPS_ONLY": "0",
         "ALLOW_UNSAFE_DATABASE": "1",
     }

@@ -32,6 +32,14 @@ def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(params=["lane", "view"])
+def port(request: pytest.FixtureRequest) -> int:
+    """The port of each way in, in turn."""
+    name = {"lane": "lane_port", "view": "wsgi_port"}[request.param]
+    found: int = request.getfixturevalue(name)
+    return found
+
+
 @pytest.fixture(scope="module")
 def count_events(database: Database) -> Iterator[Callable[[], int]]:
     """How many events the ledger holds."""

@@ -9,6 +9,7 @@ import yaml
 from openapi_spec_validator import validate
 
 from core import problems
+from ledger.domain import merkle, proof
 from tests.plugin import ROOT
 
 COMMITTED = ROOT / "schema" / "openapi.yaml"
@@ -43,13 +44,50 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
     assert set(answer.json()) == set(described["properties"]) == set(described["required"])
 
 
-def test_every_problem_of_the_endpoint_is_described_with_an_example(document: dict[str, Any]) -> None:
-    responses = document["paths"]["/next-tracking-number"]["get"]["responses"]
-    examples = [
-        example["value"]
-        for response in responses.values()
+ANYWHERE = {problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.DATABASE_UNAVAILABLE, problems.INTERNAL}
+LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
+GATED = LOG | {problems.UNAUTHORIZED, problems.BEYOND_THE_TREE}
+DESCRIBED = {
+    "/next-tracking-number": ANYWHERE
+    | {problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.BODY_NOT_ALLOWED, problems.UNINTENDED}
+    | {problems.REQUEST_TIMEOUT, problems.IDEMPOTENCY_KEY_REUSED, problems.HEADERS_TOO_LARGE, problems.OVERLOADED}
+    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    "/checkpoint": GATED,
+    "/tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
+    "/v1/tracking-numbers/{number}/proof": LOG | {problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED},
+}
+
+
+@pytest.mark.parametrize("path", DESCRIBED)
+def test_every_problem_of_an_operation_is_described_with_an_example(document: dict[str, Any], path: str) -> None:
+    responses = document["paths"][path]["get"]["responses"]
+    examples = {
+        (status, example["value"]["type"]): example["value"]
+        for status, response in responses.items()
         for example in response["content"].get(problems.CONTENT_TYPE, {}).get("examples", {}).values()
+    }
+    assert set(examples) == {(str(kind.status), kind.type) for kind in DESCRIBED[path]}
+    for kind in DESCRIBED[path]:
+        example = examples[str(kind.status), kind.type]
+        assert (example["status"], example["title"], example["detail"]) == (kind.status, kind.title, kind.advice)
+        assert example["instance"].startswith(path.partition("{")[0])
+
+
+def test_no_operation_and_no_problem_is_left_out(document: dict[str, Any]) -> None:
+    assert {path: set(operations) for path, operations in document["paths"].items()} == {
+        path: {"get"} for path in DESCRIBED
+    }
+    of_no_operation = {problems.NOT_FOUND, problems.NOT_ACCEPTABLE, problems.UNSUPPORTED_MEDIA_TYPE}
+    assert set().union(*DESCRIBED.values()) == set(problems.ALL) - of_no_operation
+
+
+def test_the_proof_that_is_shown_has_the_form_of_one(document: dict[str, Any]) -> None:
+    contents = [
+        document["paths"][path]["get"]["responses"]["200"]["content"]["text/plain"]
+        for path in ("/checkpoint", "/v1/tracking-numbers/{number}/proof")
     ]
-    elsewhere = {problems.NOT_FOUND, problems.NOT_ACCEPTABLE, problems.UNSUPPORTED_MEDIA_TYPE}
-    assert {example["type"] for example in examples} == {kind.type for kind in problems.ALL if kind not in elsewhere}
-    assert all(responses[str(example["status"])] for example in examples)
+    checkpoint, text = (content["examples"]["Example"]["value"] for content in contents)
+    shown = proof.read(text)
+    assert shown.checkpoint == checkpoint
+    size = int(checkpoint.split("\n")[1])
+    assert len(shown.hashes) == len(merkle.inclusion_path(shown.leaf_index, size))

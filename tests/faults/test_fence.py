@@ -18,8 +18,9 @@ from core.embedded import postgres
 from core.embedded.server import Server
 from core.session import Session
 from issuance.allocator import Allocator
-from issuance.domain.number import Numbering, block_of
+from issuance.domain.number import Numbering
 from issuance.fence import FileFence, Mark
+from ledger.domain.serial import block_of
 from tests.plugin import ROOT, Cluster, Database
 from tests.support import ledger
 from tests.support.load import load
@@ -84,6 +85,8 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_i
             restored_server.url(user=postgres.SERVING_LOGIN, database=database.name),
             restored_server.url(database=database.name),
             database.fence,
+            restored_server.url(user=postgres.SEALING_LOGIN, database=database.name),
+            database.publication,
         )
         refused = command(restored, "init_allocator")
         assert refused.returncode == 1

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import defaultdict
 
-from issuance.domain.number import block_of
+from ledger.domain.serial import block_of
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.load import load

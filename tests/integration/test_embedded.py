@@ -19,6 +19,8 @@ import pytest
 
 from core.embedded import postgres
 from core.env import Env
+from ledger.domain import note, proof
+from ledger.domain.note import SignerKey
 from tests.plugin import ROOT
 from tests.support import ledger
 from tests.support.processes import alive, children, eventually, family
@@ -133,8 +135,23 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
 
 def test_secrets_are_for_their_owner_only(kept: Path) -> None:
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (kept / "secrets").iterdir()}
-    assert modes == {"customer_tag_keys": 0o600, "number_key": 0o600, "secret_key": 0o600}
+    assert modes == {"customer_tag_keys": 0o600, "ledger_key": 0o600, "number_key": 0o600, "secret_key": 0o600}
     assert stat.S_IMODE((kept / "secrets").stat().st_mode) == 0o700
+
+
+def test_what_it_issues_is_in_the_log_within_seconds_and_proven_by_its_verifier_key(kept: Path) -> None:
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        number = run.issue()
+        address = next(line.split("'")[1] for line in run.lines if "curl" in line).partition("/next")[0]
+        proven = f"{address}/v1/tracking-numbers/{number}/proof"
+        assert eventually(lambda: httpx.get(proven).status_code == 200, seconds=10)
+        found = proof.read(httpx.get(proven).text)
+        key = SignerKey.parse((kept / "secrets/ledger_key").read_text().strip()).verifier
+        checkpoint, _ = note.read(found.checkpoint, key)
+        assert checkpoint.size == found.leaf_index + 1
+        assert (kept / "published/public/checkpoint").read_text() == found.checkpoint
+        run.stop()
 
 
 def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
@@ -152,14 +169,14 @@ def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
         run.stop()
 
 
-@pytest.mark.parametrize("victim", ["The service", "PostgreSQL"])
+@pytest.mark.parametrize("victim", ["The service", "The sealer", "PostgreSQL"])
 def test_when_a_part_dies_it_says_so_and_stops_the_rest(kept: Path, victim: str) -> None:
     with Run(kept, free_port()) as run:
         run.until_ready()
         everything = family(run.process.pid)
         server = int((kept / "postgres/data/postmaster.pid").read_text().split()[0])
-        (web,) = set(children(run.process.pid)) - {server}
-        os.kill(web if victim == "The service" else server, signal.SIGKILL)
+        sealer, web = sorted(set(children(run.process.pid)) - {server})  # in the order of their start
+        os.kill({"The service": web, "The sealer": sealer, "PostgreSQL": server}[victim], signal.SIGKILL)
         code, rest = run.end()
     assert code == 1
     assert f"{victim} ended unexpectedly" in rest

@@ -15,7 +15,10 @@ from tests.support.service import free_port
     [
         ({"ISSUANCE_REQUIRES_KEY": "1"}, "needs API keys"),
         ({"FENCE": ""}, "Production needs FENCE"),
+        ({"PUBLICATION": ""}, "Production needs PUBLICATION"),
         ({"NUMBER_KEY": ""}, "needs NUMBER_KEY"),
+        ({"LEDGER_KEY": ""}, "needs LEDGER_KEY"),
+        ({"LEDGER_KEY": "log.test+00000000+" + "A" * 44}, "Setting LEDGER_KEY"),
         ({"SECRET_KEY": "", "CUSTOMER_TAG_KEYS": ""}, "needs SECRET_KEY, CUSTOMER_TAG_KEYS"),
         ({"CUSTOMER_TAG_KEYS": f"1:{'ab' * 32},1:{'cd' * 32}"}, "Customer key 1 is given twice"),
         ({"NUMBER_KEY": "abc"}, "Setting NUMBER_KEY"),

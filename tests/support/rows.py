@@ -1,5 +1,6 @@
-"""One row for every append-only table, so that what changes and removes rows has something to fail on."""
+"""One row for every table, so that what changes and removes rows has something to fail on."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psycopg
@@ -17,9 +18,35 @@ INSERTS = {
     "allocator": """
         INSERT INTO public.allocator (id, key_fingerprint, shard)
         VALUES ('0193539a-8c1b-7a2e-9d4f-3b6c5a7e8f91', '\\x0102030405060708', 0)""",
+    "tree_state": "INSERT INTO public.tree_state DEFAULT VALUES",
+    "block_cursor": "INSERT INTO public.block_cursor (block, last_serial, closed) VALUES (0, 1, false)",
+    "run": "INSERT INTO public.run (first_leaf, first_serial, last_serial, leaves) VALUES (0, 1, 1, 1)",
+    "tile": "INSERT INTO public.tile (position, level, hashes) VALUES (0, 0, decode(repeat('12', 8192), 'hex'))",
+    "checkpoint": "INSERT INTO public.checkpoint (size, signature) VALUES (1, decode(repeat('34', 64), 'hex'))",
 }
-KEYS = {"issuance_event": "number", "number_block": "id", "idempotency_claim": "tag", "allocator": "singleton"}
+"""A row for each table; that of ``tree_state`` is there from the migration on, so this one is always refused."""
+
+KEYS = {
+    "issuance_event": "number",
+    "number_block": "id",
+    "idempotency_claim": "tag",
+    "allocator": "singleton",
+    "tree_state": "singleton",
+    "block_cursor": "block",
+    "run": "first_serial",
+    "tile": "position",
+    "checkpoint": "size",
+}
+"""A column that nobody may change."""
+
 TABLES = tuple(INSERTS)
+ISSUING = TABLES[:4]
+"""Written by the application."""
+LOG = TABLES[4:]
+"""Written by the sealer."""
+GROWING = ("tree_state", "block_cursor", "run")
+"""Those whose rows change as the log grows; all others are append-only."""
+APPEND_ONLY = tuple(table for table in TABLES if table not in GROWING)
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -27,7 +54,7 @@ Session = psycopg.Connection[tuple[Any, ...]]
 def insert_all(session: Session) -> None:
     """Put one row into each table."""
     for statement in INSERTS.values():
-        session.execute(statement)
+        session.execute(f"{statement} ON CONFLICT DO NOTHING")
 
 
 def contents(session: Session) -> dict[str, list[str]]:
@@ -36,3 +63,18 @@ def contents(session: Session) -> dict[str, list[str]]:
         table: [row[0] for row in session.execute(f"SELECT each::text FROM public.{table} AS each ORDER BY 1")]
         for table in TABLES
     }
+
+
+def attempts(tables: Iterable[str], statements: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Every table with the name of every statement; a checkpoint has no key that an INSERT could conflict with."""
+    return [
+        (table, name)
+        for table in tables
+        for name, statement in statements.items()
+        if not (table == "checkpoint" and "ON CONFLICT" in statement)
+    ]
+
+
+def written(statement: str, table: str) -> str:
+    """A statement for one table; ``{table}``, ``{key}`` and ``{insert}`` stand for what belongs to it."""
+    return statement.format(table=table, key=KEYS[table], insert=INSERTS[table])

@@ -1,0 +1,164 @@
+"""Who may read what: bundles are for auditors, the rest for everybody unless LOG_ACCESS says otherwise."""
+
+import gzip
+from hashlib import sha256
+
+import httpx
+import pytest
+
+from ledger.domain import bundle, proof
+from ledger.domain.note import SignerKey
+from ledger.domain.tiles import WIDTH
+from tests.plugin import LEDGER_KEY, Database
+from tests.support import history as histories
+from tests.support.history import History
+from tests.support.service import ServiceFactory
+from tests.support.web import ask, ask_proof, problem
+from tests.support.wire import exchange, raw_request
+
+KEY = SignerKey.parse(LEDGER_KEY).verifier
+AUDITOR = "auditor-" * 5
+BEARER = f"Bearer {AUDITOR}"
+BUNDLE = "/tile/entries/000"
+UNAUTHORIZED = (401, "unauthorized")
+
+
+@pytest.fixture(scope="module")
+def history(database: Database, lane_port: int) -> History:
+    return histories.make(database, lane_port, published_events=400, committed_events=200)
+
+
+@pytest.fixture(scope="module")
+def auditors_port(database: Database, history: History, service: ServiceFactory) -> int:
+    """A service whose log is public, and that has an auditor."""
+    assert history.published
+    return service(database, initialise=False, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR).port
+
+
+@pytest.fixture(scope="module")
+def closed_port(database: Database, history: History, service: ServiceFactory) -> int:
+    """A service whose log is closed to everybody else."""
+    assert history.published
+    closed = {"AUDITOR_KEY": AUDITOR, "LOG_ACCESS": "auditors"}
+    return service(database, initialise=False, WEB_CONCURRENCY="1", **closed).port
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("", "Bearer", f"Bearer {AUDITOR[:-1]}", f"Bearer {AUDITOR}x", f"Bearer {AUDITOR.upper()}"),
+        *(f"Basic {AUDITOR}", AUDITOR, f"Bearer{AUDITOR}", f"Bearer {AUDITOR} {AUDITOR}", f'Bearer "{AUDITOR}"'),
+    ],
+)
+def test_a_bundle_needs_the_auditors_key(auditors_port: int, given: str) -> None:
+    for path in (BUNDLE, "/tile/entries/000.p/3", "/tile/entries/x999/999"):
+        response = ask(auditors_port, path, Authorization=given)
+        assert problem(response) == UNAUTHORIZED
+        assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_bundle_needs_a_key_even_of_whoever_sends_none(auditors_port: int) -> None:
+    assert problem(ask(auditors_port, BUNDLE)) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize("token", [b"caf\xe9", b"\xc3\xa9" * 20, b"\xff\xfe", b"\x80" * 40])
+def test_a_key_beyond_ascii_is_a_wrong_key(auditors_port: int, lane_port: int, token: bytes) -> None:
+    for port in (auditors_port, lane_port):
+        headers = (b"Authorization: Bearer " + token,)
+        reply = exchange(port, raw_request(b"", path=BUNDLE.encode(), headers=headers))
+        assert (reply.status, reply.document["type"]) == (401, "/problems/unauthorized")
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer None", BEARER])
+def test_without_an_auditors_key_bundles_stay_closed(port: int, history: History, given: str) -> None:
+    assert history.published
+    assert problem(ask(port, BUNDLE, Authorization=given)) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_an_auditor_gets_the_entries_that_the_tile_is_hashed_from(
+    auditors_port: int, history: History, scheme: str
+) -> None:
+    response = ask(auditors_port, BUNDLE, Authorization=f"{scheme} {AUDITOR}")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/octet-stream")
+    assert set(response.headers["cache-control"].split(", ")) == {"private", "max-age=31536000", "immutable"}
+    hashes = [sha256(b"\0" + entry).digest() for entry in bundle.read(response.content)]
+    assert hashes == history.leaves[:WIDTH]
+    assert b"".join(hashes) == ask(auditors_port, "/tile/0/000").content
+
+
+def test_a_partial_bundle_goes_as_far_as_is_published(auditors_port: int, history: History) -> None:
+    width = history.published - WIDTH
+    for wanted in (1, 2, width):
+        response = ask(auditors_port, f"/tile/entries/001.p/{wanted}", Authorization=BEARER)
+        assert [sha256(b"\0" + entry).digest() for entry in bundle.read(response.content)] == (
+            history.leaves[WIDTH : WIDTH + wanted]
+        )
+        assert set(response.headers["cache-control"].split(", ")) == {"private", "max-age=1"}
+    for path in (f"entries/001.p/{width + 1}", "entries/001", "entries/002.p/1"):
+        assert problem(ask(auditors_port, f"/tile/{path}", Authorization=BEARER)) == (404, "beyond-the-tree")
+
+
+def test_a_bundle_is_gzipped_for_whoever_takes_it(auditors_port: int, history: History) -> None:
+    assert history.published
+    plain, zipped = (
+        exchange(
+            auditors_port,
+            raw_request(
+                b"",
+                path=BUNDLE.encode(),
+                headers=(f"Authorization: {BEARER}".encode(), b"Accept-Encoding: " + coding),
+            ),
+        )
+        for coding in (b"identity", b"gzip")
+    )
+    assert "content-encoding" not in plain.headers
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert plain.headers["vary"] == zipped.headers["vary"] == "Accept-Encoding"
+    assert gzip.decompress(zipped.body) == plain.body
+    assert len(zipped.body) < len(plain.body) / 2
+    etag = zipped.headers["etag"]
+    again = ask(auditors_port, BUNDLE, Authorization=BEARER, If_None_Match=etag, Accept_Encoding="gzip")
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_log_can_be_closed_to_all_but_auditors(closed_port: int, history: History) -> None:
+    for path in ("/checkpoint", "/tile/0/000", "/tile/0/001.p/2", "/tile/1/000.p/1", "/tile/0/x999/999", BUNDLE):
+        response = ask(closed_port, path)
+        assert problem(response) == UNAUTHORIZED, path
+        assert response.headers["www-authenticate"] == "Bearer"
+        head = ask(closed_port, path, "HEAD")
+        assert (head.status_code, head.content) == (401, b"")
+    for path in ("/checkpoint", "/tile/0/000", "/tile/0/001.p/2", "/tile/1/000.p/1", BUNDLE):
+        response = ask(closed_port, path, Authorization=BEARER)
+        assert response.status_code == 200, path
+        directives = response.headers["cache-control"].split(", ")
+        assert "private" in directives
+        assert "public" not in directives, "no shared cache may keep it"
+    index = history.published - 1
+    proven = ask_proof(closed_port, history.numbers[index])
+    assert proof.verify(proven.text, KEY, history.leaves[index])[0] == index, "whoever has the number may have it"
+
+
+def test_logs_hold_no_query_and_a_number_only_in_its_path(
+    database: Database, history: History, service: ServiceFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR, LOG_LEVEL="DEBUG")
+    sealed, fresh = history.numbers[0], history.numbers[-1]
+    base = f"http://127.0.0.1:{running.port}"
+    with httpx.Client(headers={"Authorization": BEARER}) as client:
+        for number in (sealed, fresh, "3K9M7QX2PZ4MYIDT"):
+            client.get(f"{base}/v1/tracking-numbers/{number}/proof?customer_name=RedBox")
+            client.post(f"{base}/v1/tracking-numbers/{number}/proof?customer_name=RedBox")
+        for path in ("/checkpoint", "/tile/0/000", "/tile/0", BUNDLE, "/tile/0/x999/999", "/tile/entries/000/"):
+            client.get(f"{base}{path}?customer_name=RedBox")
+    running.stop()
+    lines = "".join(capfd.readouterr()).splitlines()
+    ours = [line for line in lines if "INFO httpx" not in line and "DEBUG httpcore" not in line]
+    assert any("Started server process" in line for line in ours), "this is the service's log"
+    assert any(f"/v1/tracking-numbers/{fresh}/proof" in line for line in ours)
+    for line in ours:
+        for secret in ("RedBox", "customer_name", AUDITOR, KEY.name + "+"):
+            assert secret not in line
+        for number in (sealed, fresh):
+            assert line.count(number) == line.count(f"/v1/tracking-numbers/{number}/proof")

@@ -1,0 +1,205 @@
+"""The log's reads when the database was tampered with, or is away: no proof that does not hold, no traceback."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import psycopg
+import pytest
+
+from ledger.domain import proof
+from ledger.domain.note import SignerKey
+from tests.plugin import LEDGER_KEY, Cluster, Database
+from tests.support import history as histories
+from tests.support.history import History
+from tests.support.processes import eventually
+from tests.support.sealing import seal
+from tests.support.service import ServiceFactory
+from tests.support.web import ask, ask_proof, problem
+
+KEY = SignerKey.parse(LEDGER_KEY).verifier
+AUDITOR = "auditor-" * 5
+INCONSISTENT = (500, "log-inconsistent")
+NOT_SEALED = (404, "not-yet-sealed")
+
+
+@pytest.fixture(scope="module")
+def history(database: Database, lane_port: int) -> History:
+    return histories.make(database, lane_port, published_events=600, committed_events=10)
+
+
+@pytest.fixture(scope="module")
+def reading_port(database: Database, history: History, service: ServiceFactory) -> int:
+    """A service that has an auditor."""
+    assert history.published
+    return service(database, initialise=False, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR, LOG_LEVEL="ERROR").port
+
+
+def get(port: int, path: str) -> httpx.Response:
+    return ask(port, path, Authorization=f"Bearer {AUDITOR}")
+
+
+@contextlib.contextmanager
+def tampered(database: Database, table: str, row: str, change: str) -> Iterator[None]:
+    """Run a statement as the superuser with the guards of a table put aside, and put its row back at the end."""
+    with psycopg.connect(database.owner_url, autocommit=True) as session:
+        session.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        session.execute(f"CREATE TEMPORARY TABLE kept AS SELECT * FROM {table} WHERE {row}")
+        assert session.execute(change).rowcount == 1, change
+        try:
+            yield
+        finally:
+            with session.transaction():
+                session.execute(f"DELETE FROM {table} WHERE {row}")
+                session.execute(f"INSERT INTO {table} SELECT * FROM kept")
+            session.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+
+
+class Change(NamedTuple):
+    """What a superuser does to one row, and what a proof of leaf 300 is answered with then."""
+
+    table: str
+    row: str
+    statement: str
+    answer: tuple[int, str] = INCONSISTENT
+
+
+def event(change: str, answer: tuple[int, str] = INCONSISTENT) -> Change:
+    """A change of the event of leaf 300."""
+    return Change("issuance_event", "number = '{number}'", f"UPDATE issuance_event SET {change}", answer)
+
+
+def state(change: str) -> Change:
+    return Change("tree_state", "singleton", f"UPDATE tree_state SET {change}")
+
+
+def flipped(column: str, byte: int) -> str:
+    return f"{column} = set_byte({column}, {byte}, get_byte({column}, {byte}) # 1)"
+
+
+RUN = "(SELECT serial FROM issuance_event WHERE number = '{number}') BETWEEN first_serial AND last_serial"
+TILE = "level = 0 AND position = 1"
+CHANGES = {
+    "another weight": event("weight_band = (weight_band + 1) % 11"),
+    "another customer": event("customer_tag = sha256(customer_tag)"),
+    "another time": event("requested_at = requested_at + interval '1 microsecond'"),
+    "no time": event("requested_at = 'infinity'"),
+    "a time before Christ": event("order_created_at = '4000-01-01 BC'"),
+    "a time far ahead": event("order_created_at = '20000-01-01'"),
+    "a serial of a later leaf": event("serial = (SELECT max(last_serial) + 1 FROM run)", NOT_SEALED),
+    "a run moved": Change("run", RUN, "UPDATE run SET first_leaf = first_leaf + 7"),
+    "a run gone": Change("run", RUN, "DELETE FROM run", NOT_SEALED),
+    "another root": state("published_root = sha256(published_root)"),
+    "another size": state("published_size = published_size - 1"),
+    "another signature": state(flipped("published_signature", 63)),
+    "no state": Change("tree_state", "singleton", "DELETE FROM tree_state"),
+}
+TREE_CHANGES = {
+    "a tile edited": Change("tile", TILE, f"UPDATE tile SET {flipped('hashes', 32 * 45)}"),
+    "a tile gone": Change("tile", TILE, "DELETE FROM tile"),
+    "the edge edited": state(flipped("edge[1]", 5)),
+    "the edge cut": state("edge[1] = substr(edge[1], 1, 32)"),
+    "the edge gone": state("edge = '{}'"),
+    "the roots of tiles edited": state(flipped("edge[2]", 5)),
+}
+
+
+def check(port: int, database: Database, history: History, change: Change) -> None:
+    """Ask for proofs while something is changed, and after it was put back."""
+    number = history.numbers[300]
+    row = change.row.replace("{number}", number)
+    with tampered(database, change.table, row, f"{change.statement} WHERE {row}"):
+        for index in (300, *range(0, history.published, 53), 299, 301, history.published - 1):
+            response = ask_proof(port, history.numbers[index])
+            if index != 300 and response.status_code == 200:
+                assert proof.verify(response.text, KEY, history.leaves[index])[0] == index
+            else:
+                assert problem(response) in ({change.answer} if index == 300 else {INCONSISTENT, NOT_SEALED}), index
+    for index in (0, 300, history.published - 1):
+        again = ask_proof(port, history.numbers[index])
+        assert proof.verify(again.text, KEY, history.leaves[index])[0] == index, "put back, it is proven again"
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_was_tampered_with_is_not_proven(
+    reading_port: int, database: Database, history: History, change: Change
+) -> None:
+    check(reading_port, database, history, change)
+
+
+@pytest.mark.parametrize("change", TREE_CHANGES.values(), ids=TREE_CHANGES)
+def test_nothing_is_proven_by_hashes_that_were_tampered_with(
+    database: Database, history: History, service: ServiceFactory, change: Change
+) -> None:
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")  # has read no hash yet
+    check(running.port, database, history, change)
+    running.stop()
+
+
+def test_a_row_removed_from_a_run_with_gaps_moves_no_leaf(
+    reading_port: int, database: Database, history: History
+) -> None:
+    number = history.numbers[history.published - 3]
+    row = f"number = '{number}'"
+    with tampered(database, "issuance_event", row, f"DELETE FROM issuance_event WHERE {row}"):
+        assert problem(ask_proof(reading_port, history.numbers[history.published - 1])) == INCONSISTENT
+        assert problem(get(reading_port, "/tile/entries/002.p/10")) == INCONSISTENT
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["requested_at = 'infinity'", "order_created_at = '4000-01-01 BC'", "order_created_at = '20000-01-01'"],
+)
+def test_a_bundle_with_a_row_that_is_no_event_is_not_served(
+    reading_port: int, database: Database, history: History, change: str
+) -> None:
+    row = f"number = '{history.numbers[3]}'"
+    with tampered(database, "issuance_event", row, f"UPDATE issuance_event SET {change} WHERE {row}"):
+        assert problem(get(reading_port, "/tile/entries/000")) == INCONSISTENT
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that may be stopped."""
+    with tempfile.TemporaryDirectory(prefix="away-") as folder:
+        made = Cluster(Path(folder) / "c")
+        yield made
+        made.server.stop()
+
+
+def test_while_the_database_is_away_reads_get_503_and_answers_again_by_themselves(
+    cluster: Cluster, service: ServiceFactory
+) -> None:
+    own = cluster.create()
+    running = service(own, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR, LOG_LEVEL="ERROR")
+    leaves = histories.issue(running.port, 20)
+    seal(own, 20)
+    number = next(iter(leaves))
+    paths = ("/checkpoint", "/tile/0/000.p/20", "/tile/entries/000.p/20", f"/v1/tracking-numbers/{number}/proof")
+    before = [get(running.port, path).content for path in paths]
+    cluster.server.stop()
+    for _ in range(3):
+        for path in paths:
+            refused = get(running.port, path)
+            assert problem(refused) == (503, "database-unavailable")
+            assert refused.headers["retry-after"] == "1"
+    cluster.server.start()
+    assert eventually(lambda: [get(running.port, path).content for path in paths] == before)
+    assert proof.verify(ask_proof(running.port, number).text, KEY, leaves[number])
+    running.stop()
+
+
+def test_a_session_that_was_ended_costs_no_reader_an_error(
+    database: Database, history: History, service: ServiceFactory
+) -> None:
+    running = service(database, initialise=False, WEB_CONCURRENCY="1")
+    number = history.numbers[0]
+    for _ in range(3):
+        assert ask_proof(running.port, number).status_code == 200
+        with psycopg.connect(database.owner_url, autocommit=True) as session:
+            session.execute("""SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                                WHERE datname = current_database() AND pid <> pg_backend_pid()""")
+    running.stop()

@@ -1,0 +1,68 @@
+"""A web process whose publication is gone, or whose database was set back, issues nothing and says so."""
+
+import asyncio
+import shutil
+
+import httpx
+
+from core.embedded import postgres
+from tests.plugin import CLUSTER, Database
+from tests.support import ledger
+from tests.support.load import load
+from tests.support.orders import PATH, query
+from tests.support.sealing import Sealer, published, seal
+from tests.support.service import Service, ServiceFactory
+
+
+def problem(running: Service) -> tuple[int, str]:
+    """What an order is answered with."""
+    answer = httpx.get(f"{running.base_url}{PATH}?{query().decode()}", timeout=20)
+    return answer.status_code, answer.json().get("type", "")
+
+
+def test_nothing_is_issued_from_a_database_that_is_behind_what_was_published(
+    database: Database, service: ServiceFactory
+) -> None:
+    before = service(database, WEB_CONCURRENCY="1")
+    asyncio.run(load(before.port, 30))
+    seal(database, 30)
+    before.stop()
+    restored = CLUSTER.database(f"{database.name}_restored")
+    postgres.create_database(CLUSTER.server.url(), restored.name, template=database.name)
+    after = service(database, initialise=False, WEB_CONCURRENCY="1")
+    asyncio.run(load(after.port, 10))
+    seal(database, 40)
+    after.stop()
+    # The fence is its own guard, tested elsewhere; here it agrees, and the log alone tells.
+    shutil.copytree(database.publication, restored.publication)
+    checkpoint = (restored.publication / "public/checkpoint").read_text()
+    (highest,) = ledger_highest(restored)
+    restored.fence.write_text(database.fence.read_text().replace(f"{ledger_highest(database)[0]}}}", f"{highest}}}"))
+    running = service(restored, initialise=False, WEB_CONCURRENCY="1")
+    assert problem(running) == (503, "/problems/restored-database")
+    with Sealer(restored):
+        asyncio.run(asyncio.sleep(2))
+    assert published(restored) == 30
+    assert (restored.publication / "public/checkpoint").read_text() == checkpoint
+    assert ledger.count(restored.owner_url) == 30
+    running.stop()
+    CLUSTER.drop(restored)
+
+
+def ledger_highest(database: Database) -> tuple[int]:
+    """The highest block of a database."""
+    with ledger.reading(database.owner_url) as session:
+        row = session.execute("SELECT max(id) FROM number_block").fetchone()
+        assert row is not None
+        return (int(row[0]),)
+
+
+def test_nothing_is_issued_where_a_log_was_published_and_its_publication_is_gone(
+    database: Database, service: ServiceFactory
+) -> None:
+    shutil.move(database.publication, database.publication.with_name("elsewhere"))
+    running = service(database, initialise=False, WEB_CONCURRENCY="1")
+    assert problem(running) == (503, "/problems/issuing-refused")
+    shutil.move(database.publication.with_name("elsewhere"), database.publication)
+    assert asyncio.run(load(running.port, 1, patience=20)).numbers
+    running.stop()

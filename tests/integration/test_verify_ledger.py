@@ -1,0 +1,185 @@
+"""verify_ledger on ledgers that are what was signed: at rest, at work, empty, not sealed yet; and its exit codes."""
+
+import asyncio
+import io
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from core.embedded import postgres
+from issuance.management.commands import verify_ledger
+from ledger.domain.note import SignerKey
+from tests.plugin import CLUSTER, LEDGER_KEY, ROOT, Database
+from tests.support import ledger
+from tests.support.load import load
+from tests.support.sealing import Sealer, published, seal
+from tests.support.service import Service, ServiceFactory
+from tests.support.tampering import verify
+
+
+@pytest.fixture(scope="module")
+def running(database: Database, service: ServiceFactory) -> Service:
+    return service(database, WEB_CONCURRENCY="2")
+
+
+@pytest.fixture
+def empty() -> Iterator[Database]:
+    made = CLUSTER.create()
+    yield made
+    CLUSTER.drop(made)
+
+
+def command(database: Database, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """verify_ledger in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "verify_ledger", *arguments],
+        env={**os.environ, **database.settings, **settings},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def test_an_empty_ledger_fits(empty: Database) -> None:
+    outcome = verify(empty)
+    assert (outcome.code, outcome.faults) == (0, []), outcome
+    assert "0 leaves, 0 full tiles and 0 checkpoints checked" in outcome.summary
+
+
+def test_a_ledger_that_was_never_sealed_fits_and_its_events_are_counted(database: Database, running: Service) -> None:
+    asyncio.run(load(running.port, 300))
+    outcome = verify(database)
+    assert (outcome.code, outcome.faults) == (0, []), outcome
+    assert "0 leaves, 0 full tiles" in outcome.summary
+    assert "300 events are not sealed yet. Everything fits." in outcome.summary
+
+
+def test_a_sealed_ledger_fits_and_what_came_after_is_counted(database: Database, running: Service) -> None:
+    seal(database, ledger.count(database.owner_url))
+    sealed = published(database)
+    asyncio.run(load(running.port, 7))
+    outcome = verify(database)
+    assert (outcome.code, outcome.faults) == (0, []), outcome
+    assert f"{sealed} leaves, {sealed // 256} full tiles and " in outcome.summary
+    assert "7 events are not sealed yet. Everything fits." in outcome.summary
+
+
+def test_a_ledger_fits_while_numbers_are_issued_and_sealed(database: Database, running: Service) -> None:
+    sizes: list[int] = []
+
+    async def work() -> None:
+        busy = asyncio.create_task(load(running.port, 6_000))
+        while not busy.done():
+            outcome = await asyncio.to_thread(verify, database)
+            assert (outcome.code, outcome.faults) == (0, []), outcome
+            sizes.append(int(outcome.summary.split()[0]))
+        await busy
+
+    with Sealer(database):
+        asyncio.run(work())
+    assert len(sizes) > 5
+    assert len(set(sizes)) > 3, "the log grew meanwhile"
+
+
+def test_chunks_of_any_size_give_the_same(
+    database: Database, running: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(load(running.port, 600))
+    seal(database, ledger.count(database.owner_url))
+    whole = verify(database).summary.partition(" checked in ")[0]
+    for leaves, runs in ((1, 1), (255, 3), (257, 2_000)):
+        monkeypatch.setattr("ledger.verify._LEAVES_AT_ONCE", leaves)
+        monkeypatch.setattr("ledger.verify._RUNS_AT_ONCE", runs)
+        outcome = verify(database)
+        assert (outcome.code, outcome.faults) == (0, []), outcome
+        assert outcome.summary.partition(" checked in ")[0] == whole
+
+
+@pytest.mark.usefixtures("running")
+def test_the_command_ends_with_0_where_all_fits_with_1_where_not_and_says_how_fast_it_was(database: Database) -> None:
+    fine = command(database)
+    assert (fine.returncode, fine.stderr) == (0, ""), fine
+    assert "leaves/s." in fine.stdout
+    right, wrong = SignerKey.parse(LEDGER_KEY), SignerKey("log.test/tracking", bytes(32))
+    assert command(database, "--key", str(right.verifier), LEDGER_KEY=wrong.export()).returncode == 0
+    other = command(database, "--key", str(wrong.verifier))
+    assert (other.returncode, "The ledger is not what was signed." in other.stderr) == (1, True), other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (["--key", "nonsense"], {}, "A verifier key is written name+id+base64."),
+        ([], {"PUBLICATION": ""}, "Production needs PUBLICATION"),
+        ([], {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}, "The ledger can't be read: connection"),
+    ],
+)
+def test_what_can_not_be_checked_ends_with_2_and_says_why(
+    database: Database, arguments: list[str], settings: dict[str, str], said: str
+) -> None:
+    done = command(database, *arguments, **settings)
+    assert (done.returncode, said in done.stderr) == (2, True), done
+
+
+def test_a_database_without_a_ledger_is_to_be_migrated() -> None:
+    bare = CLUSTER.create()
+    CLUSTER.drop(bare)
+    postgres.create_database(CLUSTER.server.url(), bare.name)
+    try:
+        done = command(bare)
+        assert (done.returncode, "manage.py migrate" in done.stderr) == (2, True), done
+    finally:
+        CLUSTER.drop(bare)
+
+
+@pytest.mark.usefixtures("running")
+def test_it_reads_and_never_writes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def show(*_: object) -> None:
+        with psycopg.connect(database.owner_url) as session:
+            told.extend(
+                row[0]
+                for row in session.execute(
+                    "SELECT usename || ' ' || coalesce(backend_xid::text, 'nothing') FROM pg_stat_activity"
+                    " WHERE datname = %s AND state = 'idle in transaction'",
+                    [database.name],
+                )
+            )
+
+    monkeypatch.setattr(verify_ledger.Progress, "show", show)
+    assert verify(database).code == 0
+    assert f"{postgres.SERVING_LOGIN} nothing" in told
+
+
+def test_progress_is_a_line_now_and_then_or_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    moments = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    plain = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", plain)
+    progress = verify_ledger.Progress()
+    for done in range(100, 1_300, 100):
+        progress.show(done, 1_200)
+    progress.end()
+    assert plain.getvalue().splitlines() == ["500 of 1,200 leaves", "1,000 of 1,200 leaves"]
+
+    bar = Terminal()
+    monkeypatch.setattr(sys, "stderr", bar)
+    progress = verify_ledger.Progress()
+    progress.show(600, 1_200)
+    progress.show(1_200, 1_200)
+    progress.end()
+    assert bar.getvalue() == f"\r[{'#' * 20}{'.' * 20}] 600 of 1,200 leaves \r[{'#' * 40}] 1,200 of 1,200 leaves \n"
