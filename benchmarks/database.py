@@ -16,6 +16,7 @@ from psycopg import sql
 from core.databases import APPLICATION_ROLE
 from core.embedded import postgres
 from core.embedded.server import Server
+from ledger.domain.note import SignerKey
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "bench_template"
@@ -43,6 +44,7 @@ class Cluster:
             "SECRET_KEY": secrets.token_hex(32),
             "NUMBER_KEY": secrets.token_hex(32),
             "CUSTOMER_TAG_KEYS": f"1:{secrets.token_hex(32)}",
+            "LEDGER_KEY": SignerKey.make("bench.test/log").export(),
         }
 
     def __enter__(self) -> Self:
@@ -73,6 +75,14 @@ class Cluster:
         """The address of ``database`` for the login that every target uses."""
         return self.server.url(user=postgres.SERVING_LOGIN, database=database)
 
+    def sealing_url(self, database: str) -> str:
+        """The address of ``database`` for the sealer."""
+        return self.server.url(user=postgres.SEALING_LOGIN, database=database)
+
+    def publication(self, database: str) -> Path:
+        """Where the log of ``database`` is published."""
+        return self.folder / f"published-{database}"
+
     def environment(self, database: str) -> dict[str, str]:
         """The service's settings for ``database``."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -81,7 +91,9 @@ class Cluster:
             **self._secrets,
             "DATABASE_URL": self.serving_url(database),
             "DATABASE_OWNER_URL": self.server.url(database=database),
+            "DATABASE_SEALER_URL": self.sealing_url(database),
             "FENCE": str(self.folder / f"fence-{database}"),
+            "PUBLICATION": str(self.publication(database)),
             "HTTPS_ONLY": "0",
             "LOG_LEVEL": "WARNING",
         }
@@ -98,7 +110,7 @@ class Cluster:
     def _make_template(self) -> None:
         postgres.create_database(self.server.url(), TEMPLATE)
         self.manage(TEMPLATE, "migrate", "--verbosity", "0")
-        postgres.grant_serving_login(self.server.url(database=TEMPLATE))
+        postgres.grant_logins(self.server.url(database=TEMPLATE))
         with self.session("postgres") as session:
             # Every target inserts under the role that the service takes on.
             login, role = sql.Identifier(postgres.SERVING_LOGIN), sql.Literal(APPLICATION_ROLE)
@@ -114,6 +126,7 @@ class Cluster:
     def drop(self, database: str) -> None:
         """Remove the database, if it is there."""
         (self.folder / f"fence-{database}").unlink(missing_ok=True)
+        shutil.rmtree(self.publication(database), ignore_errors=True)
         with self.session("postgres") as session:
             session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 

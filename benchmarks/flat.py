@@ -14,9 +14,10 @@ from benchmarks import orders, record
 from benchmarks.database import Cluster
 from core.databases import APPLICATION_ROLE
 from core.session import Session
-from issuance.domain.number import BLOCK_SIZE, Numbering
+from issuance.domain.number import Numbering
 from ledger import store
 from ledger.domain.entry import Event
+from ledger.domain.serial import BLOCK_SIZE
 
 SMALL, LARGE = 100_000, 5_000_000
 ROUTES = (60, 3_000)
@@ -110,7 +111,7 @@ async def _grow(cluster: Cluster, routes: int, small: int, large: int, window: i
     batches = events(routes)
     found, count = list[tuple[float, float]](), 0
     for size in (small, large):
-        count = await _fill(sessions[0], batches, count, size)
+        count = await fill(sessions[0], batches, count, size)
         with cluster.session("flat") as superuser:
             superuser.execute("CHECKPOINT")
         first, pages = await _window(cluster, sessions, batches, window)
@@ -127,7 +128,7 @@ async def _grow(cluster: Cluster, routes: int, small: int, large: int, window: i
     return found
 
 
-async def _fill(session: Session, batches: Iterator[list[Event]], count: int, size: int) -> int:
+async def fill(session: Session, batches: Iterator[list[Event]], count: int, size: int) -> int:
     """Append up to ``size`` events in large batches."""
     said = time.monotonic()
     while count < size:

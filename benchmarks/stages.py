@@ -20,10 +20,10 @@ from issuance.domain.number import Numbering
 from issuance.issuer import Issuer
 from issuance.writer import Writer
 from issuance.writer_session import Written
-from ledger import store
-from ledger.domain import entry
+from ledger.domain import entry, merkle
 from ledger.domain.entry import Event
 from ledger.domain.tag import Claim, KeyRing
+from ledger.rows import row
 
 COUNT = 20_000
 _ROUNDS = 5
@@ -49,8 +49,8 @@ def measure(options: argparse.Namespace) -> int:
         ("customer tag: HMAC (once per customer that recurs)", ring.tag, [event.request_id.bytes for event in made]),
         ("number: permutation, base 32, check character", lambda e: numbering.encode(e.serial, "MY", "ID"), made),
         ("entry: canonical JSON", entry.encode, made),
-        ("leaf hash of an entry", entry.leaf_hash, [entry.encode(event) for event in made]),
-        ("row of the binary COPY", store.row, made),
+        ("leaf hash of an entry", merkle.leaf_hash, [entry.encode(event) for event in made]),
+        ("row of the binary COPY", row, made),
         (
             "answer: entry, leaf hash, JSON, headers",
             lambda event: answers.issued(event, str(identity).encode(), replayed=False),
@@ -135,7 +135,7 @@ class _FreeGate:
 
     async def append(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
         del claims
-        b"".join(map(store.row, events))
+        b"".join(map(row, events))
         return Written(frozenset())
 
     async def present(self, numbers: Sequence[str]) -> set[str]:
