@@ -65,20 +65,25 @@ def test_sessions_that_the_server_ends_or_cancels_lose_nothing(
                     " WHERE application_name = 'tracking-writer' AND datname = current_database() AND state = 'active'"
                 ).fetchall()
                 hits.append(len(rows))
-                time.sleep(chance.random() / 10)
+                time.sleep(chance.random() / 20)
 
     striker = threading.Thread(target=strike)
     striker.start()
+    outcomes: list[Outcome] = []
     try:
-        outcome: Outcome = asyncio.run(load(running.port, 3000, connections=32))
+        while not outcomes or (
+            sum(hits) <= 5 and len(outcomes) < 40
+        ):  # a fast machine has answered before it is struck
+            outcomes.append(asyncio.run(load(running.port, 1000, connections=32)))
     finally:
         done.set()
         striker.join()
     running.stop()
 
     assert sum(hits) > 5, "the server struck while batches were under way"
-    assert outcome.broken == 0
-    assert {answer.status for answer in outcome.refused} <= {503}
+    assert sum(outcome.broken for outcome in outcomes) == 0
+    assert {answer.status for outcome in outcomes for answer in outcome.refused} <= {503}
     recorded = ledger.numbers(database.owner_url)[-(ledger.count(database.owner_url) - already) :]
-    assert len(outcome.numbers) == len(set(outcome.numbers))
-    assert len(recorded) == len(outcome.numbers), "what was refused must not be in the ledger, nothing answered missing"
+    numbers = [number for outcome in outcomes for number in outcome.numbers]
+    assert len(numbers) == len(set(numbers))
+    assert len(recorded) == len(numbers), "what was refused must not be in the ledger, nothing answered missing"
