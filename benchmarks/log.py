@@ -29,6 +29,7 @@ GOAL_CATCH_UP, GOAL_VERIFY, GOAL_LOADED, GOAL_SLOW = 40_000, 60_000, 40, 150
 _ROUTES = 60
 _ROUND = flat.WRITERS * BLOCK_SIZE
 _LOADED_TICK = 1_024
+_LOADED_ROUNDS = 30
 _PROOFS = 2_000
 _VACUUM = 250
 _TABLES = ("tree_state", "block_cursor", "run", "tile", "checkpoint")
@@ -52,7 +53,7 @@ def measure(options: argparse.Namespace) -> int:
         small = bench.proof()
         one = bench.storage(1, in_turn=False)
         turns = bench.storage(1, in_turn=True)
-        many = bench.storage(_LOADED_TICK, in_turn=True)
+        many = bench.storage(_LOADED_TICK, in_turn=True, rounds=_LOADED_ROUNDS)
         before = bench.count
         _, short_memory = bench.verify()
         bench.fill(options.large)
@@ -139,12 +140,12 @@ class _Bench:
         spent = (used.ru_utime + used.ru_stime) * 1e6 + cpu.used(server) - before
         return spent / self.count, used.ru_maxrss
 
-    def storage(self, each: int, *, in_turn: bool) -> float:
+    def storage(self, each: int, *, in_turn: bool, rounds: int = 1) -> float:
         """Bytes an event of the log's tables, at ``each`` events a tick of one worker, or of two in turn."""
         for _ in range(2):  # the first round fills what is then used again and again
-            events = [event for batch in islice(self._batches, _ROUND // flat.BATCH) for event in batch]
-            if in_turn:
-                events.sort(key=lambda event: (event.serial % BLOCK_SIZE, event.serial))
+            events = [event for batch in islice(self._batches, rounds * _ROUND // flat.BATCH) for event in batch]
+            if in_turn:  # each worker uses its blocks one after the other
+                events.sort(key=lambda event: (event.serial // _ROUND, event.serial % BLOCK_SIZE, event.serial))
             else:
                 events.sort(key=lambda event: event.serial)
             self._lease(len(events))
