@@ -71,8 +71,9 @@ class Folder:
             self._replace({CHECKPOINT: after.encode()})
 
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
-        """Remove the partial forms of a tile but one (None: it is full); what can't be removed stays, and does no harm.
+        """Remove the partial forms that ``kept`` replaces (None: the full tile does); one that stays does no harm.
 
+        Wider ones stay, since another sealer published them while this one hung.
         Public ones stay until the tile is full, for those who read along (c2sp.org/tlog-tiles, Partial Tiles).
         """
         for base in (TILES, ENTRIES) if place.level == 0 else (TILES,):
@@ -81,7 +82,7 @@ class Folder:
             folder = (self.path / (base + _name(base, Tile(*place, 1)))).parent
             with suppress(OSError):
                 for file in folder.iterdir():
-                    if kept is None or file.name != str(kept.width):
+                    if kept is None or (file.name.isdecimal() and int(file.name) < kept.width):
                         file.unlink()
                 if kept is None:
                     folder.rmdir()

@@ -269,6 +269,12 @@ def test_of_a_growing_tile_the_public_forms_stay_and_the_newest_private_one(fold
     assert set(files(folder)) == public | {"private/entries/002.p/9"}
 
 
+def test_a_sealer_that_hung_and_wakes_up_removes_no_form_that_another_has_published_since(folder: Folder) -> None:
+    folder.write({publication.entries_name(Tile(0, 2, width)): b"entries" for width in (3, 7, 9, 20)})
+    folder.remove_partials(Place(0, 2), Tile(0, 2, 7))
+    assert set(files(folder)) == {f"private/entries/002.p/{width}" for width in (7, 9, 20)}
+
+
 def test_all_partial_forms_of_a_tile_that_is_full_go_and_their_folder(folder: Folder) -> None:
     full = {publication.tile_name(Tile(0, 0)): b"tile", publication.entries_name(Tile(0, 0)): b"entries"}
     folder.write(full | {publication.tile_name(Tile(0, 0, width)): b"tile" for width in range(200, WIDTH)})
