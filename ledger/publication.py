@@ -7,6 +7,7 @@ What was published can be compared with the database after a restore, and missin
 import fcntl
 import gzip
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import batched
@@ -31,6 +32,9 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Two may write at once, where one hung and woke up: each beside its own files, or one moves what is half done.
+        self._fresh = f".{secrets.token_hex(4)}.new"
+        self._tidied = False
 
     def __str__(self) -> str:
         return str(self.path)
@@ -56,8 +60,11 @@ class Folder:
         Raises:
             PublicationError: one can't be written.
         """
+        if not self._tidied:
+            self._tidy({f"{self.path}/{name}".rpartition("/")[0] for name in objects})
+            self._tidied = True
         for some in batched(objects.items(), _AT_ONCE):
-            self._replace(dict(some))
+            self._replace(dict(some), self._fresh)
 
     def replace_checkpoint(self, before: str | None, after: str) -> None:
         """Compare-and-swap: put ``after`` where ``before`` is (None: nothing yet).
@@ -68,7 +75,7 @@ class Folder:
         with self._exclusive():
             if self.read_checkpoint() != before:
                 raise PublicationError(f"The checkpoint in {self} was moved by somebody else; start again.")
-            self._replace({CHECKPOINT: after.encode()})
+            self._replace({CHECKPOINT: after.encode()}, ".new")
 
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
         """Remove the partial forms that ``kept`` replaces (None: the full tile does); one that stays does no harm.
@@ -100,8 +107,15 @@ class Folder:
         finally:
             os.close(lock)
 
-    def _replace(self, objects: Mapping[str, bytes]) -> None:
-        """Write files beside their places, make them durable, and move them there.
+    def _tidy(self, folders: Iterable[str]) -> None:
+        """Remove what a sealer that was killed had begun; its successor's first files are the same ones."""
+        for folder in folders:
+            with suppress(OSError):
+                for file in Path(folder).glob("*.new"):
+                    file.unlink()
+
+    def _replace(self, objects: Mapping[str, bytes], fresh: str) -> None:
+        """Write files beside their places, under names that end with ``fresh``, make them durable, and move them there.
 
         All are written before the first is synced: the file system then has one journal to commit, not one for each.
         """
@@ -116,13 +130,13 @@ class Folder:
                 if folder not in folders:
                     self._make(Path(folder), 0o755 if public else 0o700)
                     folders[folder] = None
-                handles.append(os.open(f"{file}.new", _WRITE, 0o644 if public else 0o600))
-                moves.append((f"{file}.new", file))
+                handles.append(os.open(f"{file}{fresh}", _WRITE, 0o644 if public else 0o600))
+                moves.append((f"{file}{fresh}", file))
                 _write_all(handles[-1], content)
             for handle in handles:
                 os.fsync(handle)
-            for fresh, file in moves:
-                os.replace(fresh, file)  # noqa: PTH105  # a Path takes as long as the call
+            for begun, file in moves:
+                os.replace(begun, file)  # noqa: PTH105  # a Path takes as long as the call
         except OSError as error:
             raise PublicationError(f"{self.path / name} can't be written: {_reason(error)}. {_ADVICE}") from error
         finally:

@@ -1,5 +1,6 @@
 """The folder outside the database: files complete or absent, a checkpoint that nobody moves twice, and what stays."""
 
+import contextlib
 import errno
 import gzip
 import os
@@ -184,9 +185,10 @@ def test_wherever_writing_breaks_off_each_file_is_complete_or_as_it_was(
 def test_what_an_interrupted_write_left_does_not_hinder_the_next(folder: Folder) -> None:
     file = folder.path / TILE
     file.parent.mkdir(parents=True)
-    file.with_name("000.new").write_bytes(b"half of")
+    for left in ("000.new", "000.0123abcd.new", "001.0123abcd.new"):
+        file.with_name(left).write_bytes(b"half of")
     folder.write({TILE: b"all"})
-    assert files(folder) == {TILE: b"all"}
+    assert files(folder) == {TILE: b"all"}, "and does not stay"
 
 
 def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
@@ -196,7 +198,8 @@ def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
     real = os.fsync
 
     def fsync(handle: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        file = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append(file.with_name(file.name.replace(folder._fresh, ".new")))
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -207,6 +210,29 @@ def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
         assert needed in synced
     assert synced.index(tiles / "000.new") < len(synced) - 1 - synced[::-1].index(tiles)
     assert synced[-2:] == [public / "checkpoint.new", public]
+
+
+def test_two_sealers_that_write_at_once_do_not_spoil_each_others_files(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has written and synced its file, and hangs; the other begins to write the same one, and is killed at once."""
+    other, real = Folder(folder.path), os.fsync
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        monkeypatch.setattr(os, "fsync", real)
+        monkeypatch.setattr(publication, "_write_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            other.write({TILE: b"all"})
+
+    folder.write({BUNDLE: b"entries", "public/tile/0/001": b"makes the folders"})
+    monkeypatch.setattr(os, "fsync", fsync)
+    with contextlib.suppress(PublicationError):
+        folder.write({TILE: b"all"})
+    assert files(folder).get(TILE, b"all") == b"all", "what was moved into its place is complete"
 
 
 @pytest.fixture
