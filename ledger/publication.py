@@ -8,6 +8,7 @@ import fcntl
 import gzip
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import batched
@@ -21,6 +22,8 @@ TILES = "public/tile/"
 ENTRIES = "private/entries/"
 _LONGEST = 1 << 20
 _AT_ONCE = 64
+_PATIENCE, _POLL = 5.0, 0.01
+"""Seconds to wait for another sealer's compare-and-swap: less than the server lets a silent session live."""
 
 
 class PublicationError(Exception):
@@ -101,8 +104,14 @@ class Folder:
             lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise PublicationError(f"{self} can't be locked: {_reason(error)}. {_ADVICE}") from error
+        until = time.monotonic() + _PATIENCE
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _locked(lock):
+                if time.monotonic() > until:
+                    raise PublicationError(
+                        f"{self} has been locked by another sealer for {_PATIENCE:g} seconds: it hangs. End it."
+                    )
+                time.sleep(_POLL)
             yield
         finally:
             os.close(lock)
@@ -166,6 +175,14 @@ class Folder:
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _ADVICE = "Make room, or let the sealer write there (PUBLICATION)."
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write_all(handle: int, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import gzip
 import os
 import resource
@@ -116,6 +117,19 @@ def test_a_checkpoint_that_vanished_is_not_written_anew(folder: Folder) -> None:
     with pytest.raises(PublicationError, match="was moved by somebody else"):
         folder.replace_checkpoint("first", "second")
     assert folder.read_checkpoint() is None
+
+
+def test_a_sealer_that_hangs_while_it_moves_the_checkpoint_is_told_of_and_not_waited_for(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "_PATIENCE", 0.2)
+    folder.replace_checkpoint(None, "first")
+    with (folder.path / "lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(PublicationError, match=r"locked by another sealer for 0\.2 seconds: it hangs"):
+            folder.replace_checkpoint("first", "second")
+    folder.replace_checkpoint("first", "second")
+    assert folder.read_checkpoint() == "second"
 
 
 RIVAL = """
