@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import httpx
 
@@ -10,6 +11,7 @@ from tests.plugin import CLUSTER, Database
 from tests.support import ledger
 from tests.support.load import load
 from tests.support.orders import PATH, query
+from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, seal
 from tests.support.service import Service, ServiceFactory
 
@@ -21,7 +23,7 @@ def problem(running: Service) -> tuple[int, str]:
 
 
 def test_nothing_is_issued_from_a_database_that_is_behind_what_was_published(
-    database: Database, service: ServiceFactory
+    database: Database, service: ServiceFactory, tmp_path: Path
 ) -> None:
     before = service(database, WEB_CONCURRENCY="1")
     asyncio.run(load(before.port, 30))
@@ -40,13 +42,44 @@ def test_nothing_is_issued_from_a_database_that_is_behind_what_was_published(
     restored.fence.write_text(database.fence.read_text().replace(f"{ledger_highest(database)[0]}}}", f"{highest}}}"))
     running = service(restored, initialise=False, WEB_CONCURRENCY="1")
     assert problem(running) == (503, "/problems/restored-database")
-    with Sealer(restored):
-        asyncio.run(asyncio.sleep(2))
+    with Sealer(restored, log=tmp_path / "log"):
+        assert eventually(lambda: (tmp_path / "log").exists() and "Nothing is sealed" in (tmp_path / "log").read_text())
+    assert "log has 30 leaves, but a checkpoint of 40 was published" in (tmp_path / "log").read_text()
     assert published(restored) == 30
     assert (restored.publication / "public/checkpoint").read_text() == checkpoint
     assert ledger.count(restored.owner_url) == 30
     running.stop()
     CLUSTER.drop(restored)
+
+
+def test_a_database_with_another_history_than_was_published_is_neither_issued_from_nor_signed(
+    service: ServiceFactory, tmp_path: Path
+) -> None:
+    """As large as what was published, so that its root alone tells."""
+    first = CLUSTER.create()
+    running = service(first, WEB_CONCURRENCY="1")
+    asyncio.run(load(running.port, 5))
+    seal(first, 5)
+    checkpoint = (first.publication / "public/checkpoint").read_text()
+    shutil.copy(first.publication / "public/checkpoint", tmp_path)
+    running.stop()
+    CLUSTER.drop(first)
+
+    other, log = CLUSTER.create(), tmp_path / "log"
+    running = service(other, WEB_CONCURRENCY="1")
+    asyncio.run(load(running.port, 9))
+    seal(other, 9)
+    running.stop()
+    shutil.copy(tmp_path / "checkpoint", other.publication / "public/checkpoint")
+    running = service(other, initialise=False, WEB_CONCURRENCY="1")
+    assert problem(running) == (503, "/problems/restored-database")
+    with Sealer(other, log=log):
+        assert eventually(lambda: log.exists() and "Nothing is sealed: The first 5 leaves" in log.read_text())
+    assert "the database holds another history" in log.read_text()
+    assert (other.publication / "public/checkpoint").read_text() == checkpoint
+    assert (published(other), ledger.count(other.owner_url)) == (9, 9)
+    running.stop()
+    CLUSTER.drop(other)
 
 
 def ledger_highest(database: Database) -> tuple[int]:
