@@ -180,6 +180,26 @@ def test_a_log_of_another_shard_begins_with_that_shards_first_block(service: Ser
     CLUSTER.drop(own)
 
 
+@pytest.mark.parametrize(("issued", "sealed"), [("3", "0"), ("0", "3")])
+def test_a_sealer_of_another_shard_than_the_databases_says_so(
+    service: ServiceFactory, tmp_path: Path, issued: str, sealed: str
+) -> None:
+    own, log = CLUSTER.create(), tmp_path / "log"
+    with Sealer(own, log=log, SHARD=sealed):
+        running = service(own, WEB_CONCURRENCY="1", SHARD=issued)
+        assert eventually(lambda: log.exists() and "Sealing has stopped" in log.read_text(), 10)
+    issue(running, 10)
+    with Sealer(own, log=log, SHARD=sealed):
+        assert eventually(lambda: log.read_text().count("Sealing has stopped") == 2, 10)
+    first = first_block(int(issued))
+    assert f"The database's blocks begin with {first}, which is of shard {issued}. Correct SHARD." in log.read_text()
+    assert state(own)["size"] == 0
+    with Sealer(own, SHARD=issued):
+        until_published(own, 10)
+    running.stop()
+    CLUSTER.drop(own)
+
+
 def stands_by(log: Path) -> bool:
     return log.exists() and "Another sealer is active; standing by." in log.read_text()
 
