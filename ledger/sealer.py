@@ -77,6 +77,7 @@ class Sealer:
         self._last_run = self._newest_run(state.size)
         self._full: dict[Place, bytes] = {}
         self._tail: list[bytes] = []  # lines of the partial bundle at the published size, and all after it
+        self._copy_again(state.size)
         self._load(self._published, state.size)
         self._blocks = OpenBlocks(max(first_block, state.closed_below))
         self._discover(
@@ -214,14 +215,25 @@ class Sealer:
 
     def _copy(self, size: int) -> None:
         """Put outside the database what the tree of ``size`` leaves needs and the published one had not."""
-        objects = {publication.tile_name(Tile(*place)): hashes for place, hashes in self._full.items()}
         edge = self._growth.edge
-        for tile in tiles.growing(size):
-            objects[publication.tile_name(tile)] = edge[tile.level]
+        growing = {publication.tile_name(tile): edge[tile.level] for tile in tiles.growing(size)}
+        self._place.write(self._lasting() | growing)
+
+    def _lasting(self) -> dict[str, bytes]:
+        """The full tiles and the bundles that are not published."""
+        objects = {publication.tile_name(Tile(*place)): hashes for place, hashes in self._full.items()}
         first = self._published // WIDTH
         for position, lines in enumerate(batched(self._tail, WIDTH), first):
             objects[publication.entries_name(Tile(0, position, len(lines)))] = publication.compress(lines)
-        self._place.write(objects)
+        return objects
+
+    def _copy_again(self, size: int) -> None:
+        """Copy part by part what an outside lacks that was put back from an old copy: memory would not hold it all."""
+        while size - self._published > MOST_EVENTS:
+            end = (self._published + MOST_EVENTS) // WIDTH * WIDTH
+            self._load(self._published, end)
+            self._place.write(self._lasting())
+            self._published = end
 
     def _sign(self, checkpoint: Checkpoint) -> bytes:
         return self._key.sign(checkpoint.text)
