@@ -216,8 +216,10 @@ class Sealer:
         """Put outside the database what the tree of ``size`` leaves needs and the published one had not."""
         objects = {publication.tile_name(Tile(*place)): hashes for place, hashes in self._full.items()}
         edge = self._growth.edge
+        published = tiles.growing(self._published)
         for tile in tiles.growing(size):
-            objects[publication.tile_name(tile)] = edge[tile.level]
+            if tile not in published:
+                objects[publication.tile_name(tile)] = edge[tile.level]
         first = self._published // WIDTH
         for position, lines in enumerate(batched(self._tail, WIDTH), first):
             objects[publication.entries_name(Tile(0, position, len(lines)))] = publication.compress(lines)

@@ -209,6 +209,30 @@ def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
     assert synced[-2:] == [public / "checkpoint.new", public]
 
 
+def test_all_files_are_on_their_way_to_the_disk_before_one_is_synced_and_the_last_is_synced_first(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def noting(call: str) -> None:
+        real = getattr(os, call)
+
+        def noted(handle: int, *arguments: int) -> None:
+            calls.append((call, Path(f"/proc/self/fd/{handle}").readlink().name))
+            real(handle, *arguments)
+
+        monkeypatch.setattr(os, call, noted)
+
+    names = [f"public/tile/0/{number:03}" for number in range(3)]
+    folder.write(dict.fromkeys(names, b"old"))
+    noting("posix_fadvise")
+    noting("fsync")
+    folder.write(dict.fromkeys(names, b"new"))
+    fresh = [f"{number:03}.new" for number in range(3)]
+    started, synced = [("posix_fadvise", name) for name in fresh], [("fsync", name) for name in reversed(fresh)]
+    assert calls == [*started, *synced, ("fsync", "0")]
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Folder]:
     """A folder on a file system of 64 kB, which only root can make."""
