@@ -29,6 +29,8 @@ _LOCKED = """
     SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
      WHERE locktype = 'advisory' AND objsubid = 1 AND granted
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_ADD_TILES = """
+    INSERT INTO tile (level, position, hashes) SELECT * FROM unnest(%s::smallint[], %s::bigint[], %b::bytea[])"""
 _MOVE_CURSOR = """
     INSERT INTO block_cursor (block, last_serial, closed) VALUES (%s, %s, %s)
         ON CONFLICT (block) DO UPDATE SET last_serial = excluded.last_serial, closed = excluded.closed"""
@@ -175,10 +177,8 @@ class Sealer:
         self._full.update(full)
         with self._connection.cursor() as cursor:
             if full:
-                cursor.executemany(
-                    "INSERT INTO tile (level, position, hashes) VALUES (%s, %s, %b)",
-                    [(place.level, place.position, hashes) for place, hashes in full],
-                )
+                levels, positions = [place.level for place, _ in full], [place.position for place, _ in full]
+                cursor.execute(_ADD_TILES, [levels, positions, [hashes for _, hashes in full]])
             self._write_runs(cursor, runs)
             cursor.executemany(_MOVE_CURSOR, cursors)
             cursor.execute(
