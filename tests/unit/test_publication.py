@@ -249,6 +249,30 @@ def test_two_sealers_that_write_at_once_do_not_spoil_each_others_files(
     assert files(folder).get(TILE, b"all") == b"all", "what was moved into its place is complete"
 
 
+def test_all_files_are_on_their_way_to_the_disk_before_one_is_synced_and_the_last_is_synced_first(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def noting(call: str) -> None:
+        real = getattr(os, call)
+
+        def noted(handle: int, *arguments: int) -> None:
+            calls.append((call, Path(f"/proc/self/fd/{handle}").readlink().name.partition(".")[0]))
+            real(handle, *arguments)
+
+        monkeypatch.setattr(os, call, noted)
+
+    names = [f"public/tile/0/{number:03}" for number in range(3)]
+    folder.write(dict.fromkeys(names, b"old"))
+    noting("posix_fadvise")
+    noting("fsync")
+    folder.write(dict.fromkeys(names, b"new"))
+    begun = [f"{number:03}" for number in range(3)]
+    started, synced = [("posix_fadvise", name) for name in begun], [("fsync", name) for name in reversed(begun)]
+    assert calls == [*started, *synced, ("fsync", "0")]
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Folder]:
     """A folder on a file system of 64 kB, which only root can make."""
