@@ -7,7 +7,6 @@ import msgspec
 
 from core import problems
 from core.problems import Detail, Problem
-from issuance.domain import weight
 from issuance.domain.errors import (
     IssuanceError,
     KeyReusedError,
@@ -17,7 +16,7 @@ from issuance.domain.errors import (
     StoppingError,
     UnavailableError,
 )
-from ledger.domain import entry, merkle
+from ledger.domain import entry, merkle, weight
 from ledger.domain.entry import Event
 
 type Headers = tuple[tuple[bytes, bytes], ...]
