@@ -221,7 +221,7 @@ def test_the_mapping_never_changes(serial: int, origin: str, destination: str, e
 
 
 @pytest.mark.parametrize(
-    "written", ["{0}", "{1}", " {0} ", "{2} {3} {4}", "{2}-{3}-{4}", "-{0}", "{1}   "], ids=lambda text: repr(text)
+    "written", ["{0}", "{1}", " {0} ", "{2} {3} {4}", "{2}-{3}-{4}", "-{0}", "{1}   "], ids=repr
 )
 def test_a_number_is_read_as_labels_show_it(written: str) -> None:
     stored = number(7)
