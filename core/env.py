@@ -74,11 +74,8 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     ] = None
     log_access: Annotated[
         Annotated[str, Meta(pattern="^(public|auditors)$")],
-        Meta(description="`auditors` closes checkpoint and tiles to whoever has no auditor's key."),
+        Meta(description="`auditors` closes checkpoint and tiles to whoever has no key with the scope `audit`."),
     ] = "public"
-    auditor_key: Annotated[
-        Secret | None, Meta(description="Bearer token that opens the entry bundles. Unset: they stay closed.")
-    ] = None
     issuance_requires_key: Annotated[bool, Meta(description="`1` closes issuing to callers without an API key.")] = (
         False
     )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,6 +28,14 @@ class Problem(NamedTuple):
     def type(self) -> str:
         """The problem's type, a relative URI reference."""
         return f"/problems/{self.slug}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client needs beside the document: how to log in, or when to come again."""
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": "Bearer"}
+        passes = self.status == HTTPStatus.SERVICE_UNAVAILABLE or self.slug == "not-yet-sealed"
+        return {"Retry-After": "1"} if passes else {}
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -74,8 +83,17 @@ BAD_REQUEST = Problem(
 UNAUTHORIZED = Problem(
     "unauthorized",
     401,
-    "This needs a key",
-    "Send `Authorization: Bearer <key>` with a key that may read this: an auditor's.",
+    "This needs a valid key",
+    "Send `Authorization: Bearer <key>` with a key that is neither revoked nor expired.",
+)
+MISSING_SCOPE = Problem(
+    "missing-scope", 403, "The key may not do this", "Use a key with the scope that /docs names for this operation."
+)
+OTHER_CUSTOMER = Problem(
+    "other-customer",
+    403,
+    "The key is bound to one customer",
+    "Use it for that customer alone, or use a key that is bound to none.",
 )
 UNINTENDED = Problem(
     "unintended-request",
@@ -159,7 +177,7 @@ RESTORED_DATABASE = Problem(
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Problem))
 _BY_STATUS = {problem.status: problem for problem in reversed(ALL)} | {
     400: BAD_REQUEST,
-    403: UNINTENDED,
+    403: MISSING_SCOPE,
     503: DATABASE_UNAVAILABLE,
 }
 
@@ -175,23 +193,35 @@ def encode(
     )
 
 
-def respond(request: HttpRequest, problem: Problem, detail: str | None = None) -> HttpResponse:
-    """The same as a Django response."""
+def respond(
+    request: HttpRequest, problem: Problem, detail: str | None = None, errors: Sequence[Detail] = ()
+) -> HttpResponse:
+    """The same as a Django response, with the headers that go with the problem."""
     request_id = str(uuid_utils.uuid7())
-    body = encode(problem, instance=request.path, request_id=request_id, detail=detail)
-    response = HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE)
-    response["X-Request-ID"] = request_id
-    response["Cache-Control"] = "no-store"
-    return response
+    body = encode(problem, instance=request.path, request_id=request_id, detail=detail, errors=errors)
+    headers = problem.headers | {"X-Request-ID": request_id, "Cache-Control": "no-store"}
+    return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=headers)
+
+
+class ProblemError(exceptions.APIException):
+    """Raised in a view, it becomes the problem document."""
+
+    def __init__(self, problem: Problem, detail: str | None = None, errors: Sequence[Detail] = ()) -> None:
+        super().__init__(detail or problem.title, problem.slug)
+        self.status_code = problem.status
+        self.problem = problem
+        self.sentence = detail
+        self.errors = errors
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | Response | None:
     """DRF's hook: its exceptions as problem documents; anything else is Django's to handle."""
     if not isinstance(error, exceptions.APIException):
         return None
-    problem = _BY_STATUS.get(error.status_code, INTERNAL)
     request: HttpRequest = context["request"]._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
-    response = respond(request, problem)
+    if isinstance(error, ProblemError):
+        return respond(request, error.problem, error.sentence, error.errors)
+    response = respond(request, _BY_STATUS.get(error.status_code, INTERNAL))
     if isinstance(error, exceptions.MethodNotAllowed):
         response["Allow"] = ", ".join(context["view"].allowed_methods)
     return response

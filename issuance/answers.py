@@ -1,12 +1,12 @@
 """What a request for a number is answered with: bytes and headers that both ways in send as they are."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from core import problems
 from core.problems import Detail, Problem
-from issuance.domain import weight
 from issuance.domain.errors import (
     IssuanceError,
     KeyReusedError,
@@ -16,7 +16,7 @@ from issuance.domain.errors import (
     StoppingError,
     UnavailableError,
 )
-from ledger.domain import entry, merkle
+from ledger.domain import entry, merkle, weight
 from ledger.domain.entry import Event
 
 type Headers = tuple[tuple[bytes, bytes], ...]
@@ -25,7 +25,7 @@ type Headers = tuple[tuple[bytes, bytes], ...]
 class Head:
     """The headers of one kind of answer, but for X-Request-ID and those that every answer has.
 
-    There are four, compared by identity, so that a server can keep their rendered form by them.
+    There are few, compared by identity, so that a server can keep their rendered form by them.
     """
 
     def __init__(self, content_type: bytes, *more: tuple[bytes, bytes]) -> None:
@@ -36,8 +36,13 @@ class Head:
 
 _ISSUED = Head(b"application/json")
 _REPLAYED = Head(b"application/json", (b"idempotency-replayed", b"true"))
-_PROBLEM = Head(problems.CONTENT_TYPE.encode())
-_TRY_AGAIN = Head(problems.CONTENT_TYPE.encode(), (b"retry-after", b"1"))
+
+
+@lru_cache
+def _problem_head(kind: Problem) -> Head:
+    more = ((name.lower().encode(), value.encode()) for name, value in kind.headers.items())
+    return Head(problems.CONTENT_TYPE.encode(), *more)
+
 
 # The most specific first.
 _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
@@ -67,8 +72,8 @@ class Links(msgspec.Struct, frozen=True):
     proof: str
 
 
-class Issued(msgspec.Struct, frozen=True):
-    """The body of a 200."""
+class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a 200; ``entry``, the leaf's exact bytes, is for the customer's own key alone."""
 
     tracking_number: str
     created_at: str
@@ -78,14 +83,16 @@ class Issued(msgspec.Struct, frozen=True):
     request_id: str
     leaf_hash: str
     links: Links
+    entry: str = ""
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def issued(event: Event, request_id: bytes, *, replayed: bool) -> Answer:
+def issued(event: Event, request_id: bytes, *, replayed: bool, with_entry: bool = False) -> Answer:
     """200, for an event that is durable; ``leaf_hash`` commits the service to it before it is in the log."""
     path = f"/v1/tracking-numbers/{event.number}"
+    leaf = entry.encode(event)
     body = Issued(
         event.number,
         entry.timestamp(event.requested_at),
@@ -93,8 +100,9 @@ def issued(event: Event, request_id: bytes, *, replayed: bool) -> Answer:
         event.destination,
         weight.LABELS[event.weight_band],
         str(event.request_id),
-        merkle.leaf_hash(entry.encode(event)).hex(),
+        merkle.leaf_hash(leaf).hex(),
         Links(path, f"{path}/proof"),
+        leaf.decode() if with_entry else "",
     )
     return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, _encoder.encode(body))
 
@@ -102,8 +110,7 @@ def issued(event: Event, request_id: bytes, *, replayed: bool) -> Answer:
 def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
     """Any problem document."""
     body = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
-    head = _TRY_AGAIN if kind.status == problems.OVERLOADED.status else _PROBLEM
-    return Answer(kind.status, head, request_id, body)
+    return Answer(kind.status, _problem_head(kind), request_id, body)
 
 
 def refused(error: IssuanceError, instance: str, request_id: bytes) -> Answer:

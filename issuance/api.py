@@ -5,6 +5,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from issuance import contract, runtime
 from issuance.issuer import HEADERS
@@ -13,6 +14,9 @@ from issuance.issuer import HEADERS
 class NextTrackingNumberView(APIView):
     """``GET`` issues; ``HEAD`` is not among the methods, since it must not."""
 
+    scope: Scope | None = None  # the issuer looks at the key itself, as it does in the lane
+    scope_when_closed = Scope.ISSUE
+    authentication_classes = ()
     http_method_names = ["get", "options"]  # noqa: RUF012  # as Django declares it
     content_negotiation_class = OneRepresentation  # a request must not be refused after it could have issued
     default_response_headers: dict[str, str] = {}  # noqa: RUF012  # the answer's headers are the issuer's

@@ -32,6 +32,9 @@ class IssuedSerializer(serializers.Serializer[Any]):
         help_text="RFC 6962 leaf hash of the event: commits the service to it before it is in the log.",
     )
     links = LinksSerializer()
+    entry = serializers.CharField(
+        required=False, help_text="The exact bytes that leaf_hash is of; with a key bound to the customer alone."
+    )
 
 
 def _query(
@@ -156,7 +159,10 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             problems.INVALID_HEADER,
             problems.BODY_NOT_ALLOWED,
             problems.BAD_REQUEST,
+            problems.UNAUTHORIZED,
             problems.UNINTENDED,
+            problems.MISSING_SCOPE,
+            problems.OTHER_CUSTOMER,
             problems.METHOD_NOT_ALLOWED,
             problems.REQUEST_TIMEOUT,
             problems.IDEMPOTENCY_KEY_REUSED,

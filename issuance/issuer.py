@@ -3,13 +3,14 @@
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 
 from uuid_utils import UUID, uuid7
 
 from core import problems
-from core.problems import Detail
+from core.keys.domain import Caller, Scope
+from core.problems import Detail, ProblemError
 from issuance import answers
 from issuance.answers import Answer
 from issuance.domain import order as orders
@@ -28,11 +29,15 @@ _REMEMBERED_CUSTOMERS = 8192
 
 HEADERS = frozenset(
     (
-        *(b"host", b"x-request-id", b"x-forwarded-proto", b"idempotency-key", b"content-length", b"transfer-encoding"),
+        *(b"host", b"x-request-id", b"x-forwarded-proto", b"idempotency-key", b"authorization"),
+        *(b"content-length", b"transfer-encoding"),
         *(b"sec-purpose", b"purpose", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
     )
 )
 """The headers that matter here; where one is given twice, its values are joined by a comma, as under WSGI."""
+
+type FindCaller = Callable[[bytes], Awaitable[Caller | None]]
+"""Whose key an Authorization header holds, None if it holds none; raises ProblemError for one that is not good."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +45,19 @@ logger = logging.getLogger(__name__)
 class Issuer:
     """Checks requests, hands them to the writer, and words the answers."""
 
-    def __init__(self, writer: Writer, keys: KeyRing) -> None:
+    def __init__(self, writer: Writer, keys: KeyRing, caller: FindCaller, *, requires_key: bool) -> None:
+        """Make one.
+
+        Args:
+            writer: makes events durable.
+            keys: of the customers' pseudonyms.
+            caller: whose key an Authorization header holds.
+            requires_key: whether nothing is issued without one.
+        """
         self._writer = writer
         self._keys = keys
+        self._caller = caller
+        self._requires_key = requires_key
         self._customer = lru_cache(_REMEMBERED_CUSTOMERS)(keys.tag)
 
     async def issue(self, query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
@@ -57,26 +72,50 @@ class Issuer:
         if len(headers) > 1 and (answer := _unwanted(headers, id_text)):
             return answer
         try:
-            order = orders.parse(query)
-        except InvalidOrderError as error:
-            errors = tuple(Detail(*flaw) for flaw in error.flaws)
-            return answers.problem(problems.INVALID_PARAMETERS, PATH, id_text, errors)
+            caller = await self._called_by(headers)
+            order = _order(query, caller)
+        except ProblemError as error:
+            return answers.problem(error.problem, PATH, id_text, tuple(error.errors))
+        principal = None if caller is None else caller.id
         key = headers.get(b"idempotency-key")
         request = Request(
             order,
             customer=self._customer(order.customer_id),
             requested_at=now,
             request_id=request_id,
-            claims=self._claims(order, key) if key is not None else (),
+            principal=principal,
+            claims=self._claims(principal, order, key) if key is not None else (),
         )
         try:
             event = await self._writer.submit(request)
         except IssuanceError as error:
             return answers.refused(error, PATH, id_text)
-        return answers.issued(event, id_text, replayed=request.replayed)
+        own = caller is not None and caller.customer_id is not None
+        return answers.issued(event, id_text, replayed=request.replayed, with_entry=own)
 
-    def _claims(self, order: Order, key: bytes) -> tuple[Claim, ...]:
-        return tuple(self._keys.claims(None, order.customer_id, key, order.canonical()))
+    async def _called_by(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Whoever may issue and asks for it; None is anybody."""
+        if not self._requires_key and b"authorization" not in headers:
+            return None
+        caller = await self._caller(headers.get(b"authorization", b""))
+        if caller is None and self._requires_key:
+            raise ProblemError(problems.UNAUTHORIZED)
+        if caller is not None and Scope.ISSUE not in caller.scopes:
+            raise ProblemError(problems.MISSING_SCOPE)
+        return caller
+
+    def _claims(self, principal: int | None, order: Order, key: bytes) -> tuple[Claim, ...]:
+        return tuple(self._keys.claims(principal, order.customer_id, key, order.canonical()))
+
+
+def _order(query: bytes, caller: Caller | None) -> Order:
+    try:
+        order = orders.parse(query)
+    except InvalidOrderError as error:
+        raise ProblemError(problems.INVALID_PARAMETERS, errors=tuple(Detail(*flaw) for flaw in error.flaws)) from None
+    if caller is not None and caller.customer_id not in {None, order.customer_id}:
+        raise ProblemError(problems.OTHER_CUSTOMER)
+    return order
 
 
 def _request_id(given: bytes | None) -> tuple[UUID, bytes]:

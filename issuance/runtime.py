@@ -16,6 +16,7 @@ from core.env import Env, SettingsError
 from core.session import Session
 from issuance.allocator import Allocator
 from issuance.answers import Answer
+from issuance.callers import LoopCallers
 from issuance.domain.errors import RefusedError, RestoredDatabaseError
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence
@@ -23,7 +24,6 @@ from issuance.issuer import Issuer
 from issuance.writer import Gate, Writer
 from issuance.writer_session import WriterSession
 from ledger import runtime as ledger
-from ledger.domain.tag import KeyRing
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
 from ledger.publication import PublicationError
@@ -57,24 +57,12 @@ def numbering(env: Env) -> Numbering:
     return Numbering(bytes.fromhex(env.number_key))
 
 
-def key_ring(env: Env) -> KeyRing:
-    """The keys of the customers' pseudonyms; raises SettingsError as ``numbering`` does."""
-    if env.customer_tag_keys is None:
-        raise SettingsError("There are no CUSTOMER_TAG_KEYS yet. `make run` makes one on its first start.")
-    try:
-        return KeyRing.parse(env.customer_tag_keys)
-    except ValueError as error:
-        raise SettingsError(f"Setting CUSTOMER_TAG_KEYS: {error}") from None
-
-
 @contextlib.asynccontextmanager
 async def issuing() -> AsyncIterator[Issuer]:
     """An issuer for as long as the context lives; leaving it drains the queue."""
     global _running  # noqa: PLW0603  # one process, one writer: that is what a process-wide name is for
     env: Env = settings.ENV
-    if env.issuance_requires_key:
-        raise SettingsError("ISSUANCE_REQUIRES_KEY=1 needs API keys, which this version does not have. Unset it.")
-    numbers, keys = numbering(env), key_ring(env)
+    numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
     published, log_key = ledger.place(env), ledger.verifier(env)
     allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
@@ -95,7 +83,8 @@ async def issuing() -> AsyncIterator[Issuer]:
     writer = Writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
     task = asyncio.get_running_loop().create_task(writer.run())
     task.add_done_callback(_end_if_failed)
-    issuer = Issuer(writer, keys)
+    callers = LoopCallers()
+    issuer = Issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
     _running = issuer, asyncio.get_running_loop()
     try:
         yield issuer
@@ -103,6 +92,7 @@ async def issuing() -> AsyncIterator[Issuer]:
         _running = None
         await writer.drain()
         await task
+        callers.close()
 
 
 def _end_if_failed(task: "asyncio.Task[None]") -> None:

@@ -6,6 +6,7 @@ from core.embedded import secrets
 from core.env import Env, SettingsError
 from ledger.domain.note import NoteError, SignerKey, VerifierKey
 from ledger.domain.serial import first_block
+from ledger.domain.tag import KeyRing
 from ledger.publication import Folder
 from ledger.standby import Work
 
@@ -36,6 +37,20 @@ def signer(env: Env) -> SignerKey:
         return SignerKey.parse(env.ledger_key)
     except NoteError as error:
         raise SettingsError(f"Setting LEDGER_KEY: {error}") from None
+
+
+def key_ring(env: Env) -> KeyRing:
+    """The keys of the customers' pseudonyms.
+
+    Raises:
+        SettingsError: there is none yet, or one is not a key.
+    """
+    if env.customer_tag_keys is None:
+        raise SettingsError("There are no CUSTOMER_TAG_KEYS yet. `make run` makes one on its first start.")
+    try:
+        return KeyRing.parse(env.customer_tag_keys)
+    except ValueError as error:
+        raise SettingsError(f"Setting CUSTOMER_TAG_KEYS: {error}") from None
 
 
 def place(env: Env) -> Folder:

@@ -13,48 +13,27 @@ from hashlib import blake2s
 from typing import NamedTuple
 
 from issuance.domain.permutation import Feistel, walk
+from ledger.domain.form import CROCKFORD, NumberError, check
+from ledger.domain.iso7064 import CLOSING, START, advance
 from ledger.domain.serial import CAPACITY, SERIAL_BITS
 
-LENGTH = 16
 KEY_BYTES = 32
 
 OFFSET_BITS = 20
 REGION_BITS = SERIAL_BITS - OFFSET_BITS
 CODE_BITS = 32
 
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-_CHECK_START = 18  # doubled it is 36, which counts for nothing
-
 _REGIONS = 1 << REGION_BITS
 _OFFSET_MASK = (1 << OFFSET_BITS) - 1
 _CODE_MASK = (1 << CODE_BITS) - 1
 _PAIR_MASK = (1 << 10) - 1  # two characters of base 32
 
-_FORM = re.compile(f"[0-7][{CROCKFORD}]{{10}}[A-Z]{{4}}[0-9A-Z]", re.ASCII)
 _COUNTRY = re.compile("[A-Z]{2}", re.ASCII)
 _TO_PYTHON_BASE_32 = str.maketrans(CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
 
 _REGIONS_KEPT = 4  # a process issues from one region, seldom two; each holds 1 MB
 _PLACES_KEPT = 4096  # two numbers each; finding one takes 30 µs
 _ROUTES_KEPT = 4096  # each holds 36 strings, 2.5 KB
-
-
-class NumberError(ValueError):
-    """This text is no number of ours; the message says why."""
-
-
-class MalformedNumberError(NumberError):
-    """Not 16 characters of the right kind in the right places."""
-
-
-class CheckCharacterError(NumberError):
-    """The check character does not fit the 15 characters before it: most likely a slip of the pen."""
-
-    def __init__(self, expected: str) -> None:
-        super().__init__(f"The check character does not fit; these 15 characters end in {expected}. Compare the label.")
-        self.expected = expected
 
 
 class UnusedCodeError(NumberError):
@@ -69,26 +48,9 @@ class Decoded(NamedTuple):
     destination: str
 
 
-def check_character(text: str) -> str:
-    """The ISO/IEC 7064 MOD 37,36 check character of ``text`` (0-9 and A-Z)."""
-    return _CLOSING[_advance(_CHECK_START, text)]
-
-
-def _step(state: int, value: int) -> int:
-    """One character of ISO/IEC 7064 MOD 37,36; the state is the running sum modulo 36."""
-    return ((state or 36) * 2 % 37 + value) % 36
-
-
-def _advance(state: int, text: str) -> int:
-    for character in text:
-        state = _step(state, ALPHABET.index(character))
-    return state
-
-
 # Base 32 and the check go two characters at a time, which halves their steps.
-_CLOSING = tuple(ALPHABET[(1 - _step(state, 0)) % 36] for state in range(36))  # brings the sum to 1
 _PAIRS = tuple(first + second for first in CROCKFORD for second in CROCKFORD)
-_AFTER = tuple(bytes(_advance(state, pair) for pair in _PAIRS) for state in range(36))
+_AFTER = tuple(bytes(advance(state, pair) for pair in _PAIRS) for state in range(36))
 
 
 @lru_cache(maxsize=_ROUTES_KEPT)
@@ -98,7 +60,7 @@ def _tails(origin: str, destination: str) -> tuple[str, ...]:
         if not _COUNTRY.fullmatch(country):
             raise ValueError(f"A country is two letters A-Z, not {country!r}.")
     route = origin + destination
-    return tuple(route + _CLOSING[_advance(state, route)] for state in range(36))
+    return tuple(route + CLOSING[advance(state, route)] for state in range(36))
 
 
 class _Region:
@@ -110,7 +72,7 @@ class _Region:
         self.codes = Feistel(key, width=CODE_BITS, tweak=region, person=b"number-C")
         # 53 bits are one character of 3 bits and ten of 5; the fifth holds the code's top two.
         heads = (_base_32(place << 2 | top) for top in range(4))
-        self.heads = tuple((head, _advance(_CHECK_START, head)) for head in heads)
+        self.heads = tuple((head, advance(START, head)) for head in heads)
 
 
 def _base_32(value: int) -> str:
@@ -175,14 +137,7 @@ class Numbering:
             CheckCharacterError: the check character does not fit.
             UnusedCodeError: of the form, but not one that this key could have issued.
         """
-        if not _FORM.fullmatch(number):
-            raise MalformedNumberError(
-                "A tracking number has 16 characters: 0 to 7, ten of 0-9 and A-Z without I, L, O and U, "
-                "four letters, and one of 0-9 and A-Z."
-            )
-        expected = check_character(number[:-1])
-        if number[-1] != expected:
-            raise CheckCharacterError(expected)
+        check(number)
         payload = int(number[:11].translate(_TO_PYTHON_BASE_32), 32)
         region = self._region_at(payload >> CODE_BITS)
         codes = Feistel(self._key, width=CODE_BITS, tweak=region, person=b"number-C")

@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from issuance.domain import weight
 from issuance.domain.parameters import LONGEST_TEXT, READERS, ValueFlaw, decoded
+from ledger.domain import weight
 
 NAMES = tuple(READERS)
 _LONGEST_VALUE = LONGEST_TEXT * 4 * 3 + 64  # four UTF-8 bytes a character, each percent-encoded, and some room to trim

@@ -1,23 +1,17 @@
-"""Who may read which part of the log; until there are API keys, an auditor is whoever has AUDITOR_KEY."""
+"""Who may read which part of the log."""
 
-import hmac
+from typing import Final
 
 from django.conf import settings
-from rest_framework.request import Request
 
+from core.keys.domain import Scope
 from ledger.domain.tiles import ENTRIES
 
-_SCHEME = "bearer"
+ENTRIES_PATH: Final = "entries/"
+"""How the path of a bundle begins, below /tile/."""
 
 
-def may_read(request: Request, level: int) -> bool:
-    """Whether the caller may read tiles of a level; the checkpoint counts as level 0."""
+def scope(*, level: int) -> Scope | None:
+    """What a key needs to read tiles of a level, None where no key is needed; the checkpoint counts as level 0."""
     public = level != ENTRIES and settings.ENV.log_access == "public"
-    return public or _is_auditor(request, settings.ENV.auditor_key)
-
-
-def _is_auditor(request: Request, key: str | None) -> bool:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if key is None or scheme.lower() != _SCHEME:
-        return False
-    return hmac.compare_digest(given.strip().encode(), key.encode())
+    return None if public else Scope.AUDIT

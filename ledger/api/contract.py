@@ -9,6 +9,7 @@ from core import problems
 from core.contract import problem_responses
 
 _EVERYWHERE = (problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.LOG_INCONSISTENT, problems.INTERNAL)
+_GATED = (problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER)
 _NOTE = (
     "tracking.example/log\n3\nCagNhafSGn3AsCeiqh+86YTyjLqcIE8gWzX2OStP5dQ=\n\n"
     "\N{EM DASH} tracking.example/log "
@@ -35,7 +36,7 @@ CHECKPOINT: dict[str, Any] = {
         **_text("A signed note.", _NOTE),
         **problem_responses(
             "/checkpoint",
-            *(problems.UNAUTHORIZED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+            *(*_GATED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
 }
@@ -61,7 +62,7 @@ TILE: dict[str, Any] = {
         (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="Hashes, or entries."),
         **problem_responses(
             "/tile/0/000.p/1",
-            *(problems.MALFORMED_TILE_PATH, problems.UNAUTHORIZED, problems.BEYOND_THE_TREE),
+            *(problems.MALFORMED_TILE_PATH, *_GATED, problems.BEYOND_THE_TREE),
             *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },

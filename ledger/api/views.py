@@ -16,11 +16,11 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from core import problems
+from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
-from core.problems import Problem
+from core.problems import ProblemError
 from ledger import reading, runtime
-from ledger.api import contract
-from ledger.api.access import may_read
+from ledger.api import access, contract
 from ledger.domain import tiles
 from ledger.domain.tiles import ENTRIES, WIDTH, TilePathError
 from ledger.log import Connection, LogError, Nodes
@@ -56,9 +56,7 @@ class LogView(APIView):
         except reading.UnknownNumberError:
             return problems.respond(django, problems.UNKNOWN_NUMBER)
         except reading.NotSealedError:
-            response = problems.respond(django, problems.NOT_YET_SEALED)
-            response["Retry-After"] = "1"
-            return response
+            return problems.respond(django, problems.NOT_YET_SEALED)
         except reading.BeyondTreeError:
             return problems.respond(django, problems.BEYOND_THE_TREE)
         # DataError, OverflowError: the row holds a time that no writer of ours has written, such as infinity.
@@ -66,9 +64,7 @@ class LogView(APIView):
             problems.logger.critical("The log contradicts itself: %s", error)
             return problems.respond(django, problems.LOG_INCONSISTENT)
         except DatabaseError:
-            response = problems.respond(django, problems.DATABASE_UNAVAILABLE)
-            response["Retry-After"] = "1"
-            return response
+            return problems.respond(django, problems.DATABASE_UNAVAILABLE)
         etag = f'"{sha256(content).hexdigest()[:32]}"'
         response = HttpResponse(content, content_type=content_type, headers={"ETag": etag})
         patch_cache_control(response, **cache)
@@ -76,22 +72,20 @@ class LogView(APIView):
         assert isinstance(found, HttpResponse)  # noqa: S101  # given a response it returns one
         return found
 
-    def refuse(self, request: Request, problem: Problem) -> HttpResponse:
-        """A problem document."""
-        response = problems.respond(request._request, problem)  # noqa: SLF001  # as above
-        if problem is problems.UNAUTHORIZED:
-            response["WWW-Authenticate"] = "Bearer"
-        return response
-
 
 class CheckpointView(LogView):
     """The newest signed tree head."""
 
+    scope_when_closed = Scope.AUDIT
+
+    @property
+    def scope(self) -> Scope | None:
+        """Open, or for auditors."""
+        return access.scope(level=0)
+
     @extend_schema(**contract.CHECKPOINT)
     def get(self, request: Request) -> HttpResponse:
         """Give the checkpoint."""
-        if not may_read(request, 0):
-            return self.refuse(request, problems.UNAUTHORIZED)
         key = _verifier(settings.ENV)
         return self.answer(
             request, lambda found: reading.checkpoint(found, key).encode(), TEXT, cache=_visibility(0) | _FOR_A_MOMENT
@@ -101,6 +95,13 @@ class CheckpointView(LogView):
 class TileView(LogView):
     """A tile of hashes, or a bundle of entries."""
 
+    scope_when_closed = Scope.AUDIT
+
+    @property
+    def scope(self) -> Scope | None:
+        """What the kind of tile needs that the path names."""
+        return access.scope(level=ENTRIES if self.kwargs["path"].startswith(access.ENTRIES_PATH) else 0)
+
     @extend_schema(**contract.TILE)
     @method_decorator(gzip_page)
     def get(self, request: Request, path: str) -> HttpResponse:
@@ -108,15 +109,15 @@ class TileView(LogView):
         try:
             wanted = tiles.parse(path)
         except TilePathError:
-            return self.refuse(request, problems.MALFORMED_TILE_PATH)
-        if not may_read(request, wanted.level):
-            return self.refuse(request, problems.UNAUTHORIZED)
+            raise ProblemError(problems.MALFORMED_TILE_PATH) from None
         cache = _visibility(wanted.level) | (_FOR_EVER if wanted.width == WIDTH else _FOR_A_MOMENT)
         return self.answer(request, lambda found: reading.tile(found, wanted), BYTES, cache=cache)
 
 
 class ProofView(LogView):
     """The offline proof of a number; whoever has the number may have it."""
+
+    scope: Scope | None = None
 
     @extend_schema(**contract.PROOF)
     def get(self, request: Request, number: str) -> HttpResponse:
@@ -132,5 +133,4 @@ class ProofView(LogView):
 
 def _visibility(level: int) -> dict[str, Any]:
     """What an auditor alone may read, no shared cache may keep."""
-    public = level != ENTRIES and settings.ENV.log_access == "public"
-    return {"public": True} if public else {"private": True}
+    return {"public": True} if access.scope(level=level) is None else {"private": True}

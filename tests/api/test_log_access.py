@@ -12,15 +12,15 @@ from ledger.domain.tiles import WIDTH
 from tests.plugin import LEDGER_KEY, Database
 from tests.support import history as histories
 from tests.support.history import History
+from tests.support.keys import bearer, make_key
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, ask_proof, problem
 from tests.support.wire import exchange, raw_request
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
-AUDITOR = "auditor-" * 5
-BEARER = f"Bearer {AUDITOR}"
 BUNDLE = "/tile/entries/000"
 UNAUTHORIZED = (401, "unauthorized")
+CUSTOMER = "de619854-b59b-425e-9db4-943979e1bd49"
 
 
 @pytest.fixture(scope="module")
@@ -29,85 +29,104 @@ def history(database: Database, lane_port: int) -> History:
 
 
 @pytest.fixture(scope="module")
-def auditors_port(database: Database, history: History, service: ServiceFactory) -> int:
-    """A service whose log is public, and that has an auditor."""
+def auditor(database: Database, history: History) -> str:
+    """An auditor's key."""
     assert history.published
-    return service(database, initialise=False, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR).port
+    return make_key(database, "audit")
 
 
 @pytest.fixture(scope="module")
 def closed_port(database: Database, history: History, service: ServiceFactory) -> int:
     """A service whose log is closed to everybody else."""
     assert history.published
-    closed = {"AUDITOR_KEY": AUDITOR, "LOG_ACCESS": "auditors"}
-    return service(database, initialise=False, WEB_CONCURRENCY="1", **closed).port
+    return service(database, initialise=False, WEB_CONCURRENCY="1", LOG_ACCESS="auditors").port
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        *("", "Bearer", f"Bearer {AUDITOR[:-1]}", f"Bearer {AUDITOR}x", f"Bearer {AUDITOR.upper()}"),
-        *(f"Basic {AUDITOR}", AUDITOR, f"Bearer{AUDITOR}", f"Bearer {AUDITOR} {AUDITOR}", f'Bearer "{AUDITOR}"'),
+        *("Bearer", "Bearer {short}", "Bearer {key}x", "Bearer {loud}", "Basic {key}", "{key}", "Bearer{key}"),
+        *("Bearer {key} {key}", 'Bearer "{key}"', "Bearer None", "Bearer {other}", "Bearer {same_id}"),
     ],
 )
-def test_a_bundle_needs_the_auditors_key(auditors_port: int, given: str) -> None:
+def test_a_bundle_needs_an_auditors_key(lane_port: int, auditor: str, given: str) -> None:
+    start, _, secret = auditor.rpartition("_")
+    wrong = given.format(
+        key=auditor,
+        short=auditor[:-1],
+        loud=auditor.upper(),
+        other=f"tna_1_{secret}",
+        same_id=f"{start}_{'0' * 32}",
+    )
     for path in (BUNDLE, "/tile/entries/000.p/3", "/tile/entries/x999/999"):
-        response = ask(auditors_port, path, Authorization=given)
+        response = ask(lane_port, path, Authorization=wrong)
         assert problem(response) == UNAUTHORIZED
         assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_bundle_needs_a_key_even_of_whoever_sends_none(auditors_port: int) -> None:
-    assert problem(ask(auditors_port, BUNDLE)) == UNAUTHORIZED
+@pytest.mark.parametrize("scopes", [("issue",), ("reports", "operate")])
+def test_a_bundle_is_not_for_keys_of_other_scopes(
+    database: Database, lane_port: int, history: History, scopes: tuple[str, ...]
+) -> None:
+    assert history.published
+    key = make_key(database, *scopes)
+    assert problem(ask(lane_port, BUNDLE, **bearer(key))) == (403, "missing-scope")
+
+
+def test_a_bundle_holds_all_customers_so_it_is_not_for_an_auditor_of_one(
+    database: Database, lane_port: int, history: History
+) -> None:
+    assert history.published
+    key = make_key(database, "audit", customer=CUSTOMER)
+    assert problem(ask(lane_port, BUNDLE, **bearer(key))) == (403, "other-customer")
+
+
+def test_a_bundle_needs_a_key_even_of_whoever_sends_none(port: int, history: History) -> None:
+    assert history.published
+    assert problem(ask(port, BUNDLE)) == UNAUTHORIZED
+    assert problem(ask(port, BUNDLE, Authorization="")) == UNAUTHORIZED
 
 
 @pytest.mark.parametrize("token", [b"caf\xe9", b"\xc3\xa9" * 20, b"\xff\xfe", b"\x80" * 40])
-def test_a_key_beyond_ascii_is_a_wrong_key(auditors_port: int, lane_port: int, token: bytes) -> None:
-    for port in (auditors_port, lane_port):
-        headers = (b"Authorization: Bearer " + token,)
-        reply = exchange(port, raw_request(b"", path=BUNDLE.encode(), headers=headers))
-        assert (reply.status, reply.document["type"]) == (401, "/problems/unauthorized")
-
-
-@pytest.mark.parametrize("given", ["", "Bearer", "Bearer None", BEARER])
-def test_without_an_auditors_key_bundles_stay_closed(port: int, history: History, given: str) -> None:
-    assert history.published
-    assert problem(ask(port, BUNDLE, Authorization=given)) == UNAUTHORIZED
+def test_a_key_beyond_ascii_is_a_wrong_key(port: int, token: bytes) -> None:
+    headers = (b"Authorization: Bearer " + token,)
+    reply = exchange(port, raw_request(b"", path=BUNDLE.encode(), headers=headers))
+    assert (reply.status, reply.document["type"]) == (401, "/problems/unauthorized")
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_an_auditor_gets_the_entries_that_the_tile_is_hashed_from(
-    auditors_port: int, history: History, scheme: str
+    lane_port: int, auditor: str, history: History, scheme: str
 ) -> None:
-    response = ask(auditors_port, BUNDLE, Authorization=f"{scheme} {AUDITOR}")
+    response = ask(lane_port, BUNDLE, Authorization=f"{scheme} {auditor}")
     assert (response.status_code, response.headers["content-type"]) == (200, "application/octet-stream")
     assert set(response.headers["cache-control"].split(", ")) == {"private", "max-age=31536000", "immutable"}
     hashes = [sha256(b"\0" + entry).digest() for entry in bundle.read(response.content)]
     assert hashes == history.leaves[:WIDTH]
-    assert b"".join(hashes) == ask(auditors_port, "/tile/0/000").content
+    assert b"".join(hashes) == ask(lane_port, "/tile/0/000").content
 
 
-def test_a_partial_bundle_goes_as_far_as_is_published(auditors_port: int, history: History) -> None:
+def test_a_partial_bundle_goes_as_far_as_is_published(lane_port: int, auditor: str, history: History) -> None:
     width = history.published - WIDTH
     for wanted in (1, 2, width):
-        response = ask(auditors_port, f"/tile/entries/001.p/{wanted}", Authorization=BEARER)
+        response = ask(lane_port, f"/tile/entries/001.p/{wanted}", Authorization=f"Bearer {auditor}")
         assert [sha256(b"\0" + entry).digest() for entry in bundle.read(response.content)] == (
             history.leaves[WIDTH : WIDTH + wanted]
         )
         assert set(response.headers["cache-control"].split(", ")) == {"private", "max-age=1"}
     for path in (f"entries/001.p/{width + 1}", "entries/001", "entries/002.p/1"):
-        assert problem(ask(auditors_port, f"/tile/{path}", Authorization=BEARER)) == (404, "beyond-the-tree")
+        assert problem(ask(lane_port, f"/tile/{path}", Authorization=f"Bearer {auditor}")) == (404, "beyond-the-tree")
 
 
-def test_a_bundle_is_gzipped_for_whoever_takes_it(auditors_port: int, history: History) -> None:
+def test_a_bundle_is_gzipped_for_whoever_takes_it(lane_port: int, auditor: str, history: History) -> None:
     assert history.published
     plain, zipped = (
         exchange(
-            auditors_port,
+            lane_port,
             raw_request(
                 b"",
                 path=BUNDLE.encode(),
-                headers=(f"Authorization: {BEARER}".encode(), b"Accept-Encoding: " + coding),
+                headers=(f"Authorization: Bearer {auditor}".encode(), b"Accept-Encoding: " + coding),
             ),
         )
         for coding in (b"identity", b"gzip")
@@ -118,11 +137,11 @@ def test_a_bundle_is_gzipped_for_whoever_takes_it(auditors_port: int, history: H
     assert gzip.decompress(zipped.body) == plain.body
     assert len(zipped.body) < len(plain.body) / 2
     etag = zipped.headers["etag"]
-    again = ask(auditors_port, BUNDLE, Authorization=BEARER, If_None_Match=etag, Accept_Encoding="gzip")
+    again = ask(lane_port, BUNDLE, Authorization=f"Bearer {auditor}", If_None_Match=etag, Accept_Encoding="gzip")
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_the_log_can_be_closed_to_all_but_auditors(closed_port: int, history: History) -> None:
+def test_the_log_can_be_closed_to_all_but_auditors(closed_port: int, auditor: str, history: History) -> None:
     for path in ("/checkpoint", "/tile/0/000", "/tile/0/001.p/2", "/tile/1/000.p/1", "/tile/0/x999/999", BUNDLE):
         response = ask(closed_port, path)
         assert problem(response) == UNAUTHORIZED, path
@@ -130,7 +149,7 @@ def test_the_log_can_be_closed_to_all_but_auditors(closed_port: int, history: Hi
         head = ask(closed_port, path, "HEAD")
         assert (head.status_code, head.content) == (401, b"")
     for path in ("/checkpoint", "/tile/0/000", "/tile/0/001.p/2", "/tile/1/000.p/1", BUNDLE):
-        response = ask(closed_port, path, Authorization=BEARER)
+        response = ask(closed_port, path, Authorization=f"Bearer {auditor}")
         assert response.status_code == 200, path
         directives = response.headers["cache-control"].split(", ")
         assert "private" in directives
@@ -141,12 +160,12 @@ def test_the_log_can_be_closed_to_all_but_auditors(closed_port: int, history: Hi
 
 
 def test_logs_hold_no_query_and_a_number_only_in_its_path(
-    database: Database, history: History, service: ServiceFactory, capfd: pytest.CaptureFixture[str]
+    database: Database, history: History, auditor: str, service: ServiceFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR, LOG_LEVEL="DEBUG")
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="DEBUG")
     sealed, fresh = history.numbers[0], history.numbers[-1]
     base = f"http://127.0.0.1:{running.port}"
-    with httpx.Client(headers={"Authorization": BEARER}) as client:
+    with httpx.Client(headers=bearer(auditor)) as client:
         for number in (sealed, fresh, "3K9M7QX2PZ4MYIDT"):
             client.get(f"{base}/v1/tracking-numbers/{number}/proof?customer_name=RedBox")
             client.post(f"{base}/v1/tracking-numbers/{number}/proof?customer_name=RedBox")
@@ -158,7 +177,7 @@ def test_logs_hold_no_query_and_a_number_only_in_its_path(
     assert any("Started server process" in line for line in ours), "this is the service's log"
     assert any(f"/v1/tracking-numbers/{fresh}/proof" in line for line in ours)
     for line in ours:
-        for secret in ("RedBox", "customer_name", AUDITOR, KEY.name + "+"):
+        for secret in ("RedBox", "customer_name", auditor, KEY.name + "+"):
             assert secret not in line
         for number in (sealed, fresh):
             assert line.count(number) == line.count(f"/v1/tracking-numbers/{number}/proof")

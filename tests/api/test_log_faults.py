@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +15,13 @@ from ledger.domain.note import SignerKey
 from tests.plugin import LEDGER_KEY, Cluster, Database
 from tests.support import history as histories
 from tests.support.history import History
+from tests.support.keys import bearer, make_key
 from tests.support.processes import eventually
 from tests.support.sealing import seal
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, ask_proof, problem
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
-AUDITOR = "auditor-" * 5
 INCONSISTENT = (500, "log-inconsistent")
 NOT_SEALED = (404, "not-yet-sealed")
 
@@ -33,13 +33,23 @@ def history(database: Database, lane_port: int) -> History:
 
 @pytest.fixture(scope="module")
 def reading_port(database: Database, history: History, service: ServiceFactory) -> int:
-    """A service that has an auditor."""
+    """A service that says little."""
     assert history.published
-    return service(database, initialise=False, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR, LOG_LEVEL="ERROR").port
+    return service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR").port
 
 
-def get(port: int, path: str) -> httpx.Response:
-    return ask(port, path, Authorization=f"Bearer {AUDITOR}")
+type Get = Callable[[int, str], httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def get(database: Database) -> Get:
+    """Asks with an auditor's key."""
+    return auditing(database)
+
+
+def auditing(database: Database) -> Get:
+    key = make_key(database, "audit")
+    return lambda port, path: ask(port, path, **bearer(key))
 
 
 @contextlib.contextmanager
@@ -140,7 +150,7 @@ def test_nothing_is_proven_by_hashes_that_were_tampered_with(
 
 
 def test_a_row_removed_from_a_run_with_gaps_moves_no_leaf(
-    reading_port: int, database: Database, history: History
+    reading_port: int, database: Database, history: History, get: Get
 ) -> None:
     number = history.numbers[history.published - 3]
     row = f"number = '{number}'"
@@ -154,7 +164,7 @@ def test_a_row_removed_from_a_run_with_gaps_moves_no_leaf(
     ["requested_at = 'infinity'", "order_created_at = '4000-01-01 BC'", "order_created_at = '20000-01-01'"],
 )
 def test_a_bundle_with_a_row_that_is_no_event_is_not_served(
-    reading_port: int, database: Database, history: History, change: str
+    reading_port: int, database: Database, history: History, change: str, get: Get
 ) -> None:
     row = f"number = '{history.numbers[3]}'"
     with tampered(database, "issuance_event", row, f"UPDATE issuance_event SET {change} WHERE {row}"):
@@ -174,7 +184,8 @@ def test_while_the_database_is_away_reads_get_503_and_answers_again_by_themselve
     cluster: Cluster, service: ServiceFactory
 ) -> None:
     own = cluster.create()
-    running = service(own, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR, LOG_LEVEL="ERROR")
+    running = service(own, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")
+    get = auditing(own)
     leaves = histories.issue(running.port, 20)
     seal(own, 20)
     number = next(iter(leaves))

@@ -10,10 +10,10 @@ from django.test import Client
 from ledger import reading
 from tests.plugin import CLUSTER, Database
 from tests.support import history as histories
+from tests.support.keys import bearer, make_key
 from tests.support.service import ServiceFactory
 from tests.support.web import ask
 
-AUDITOR = "auditor-" * 5
 GROWING = ("issuance_event", "run", "tile")
 # Rows that were never issued, in an order that no index has: the planner looks at sizes and statistics only.
 FILL = """
@@ -41,17 +41,26 @@ def history(database: Database, lane_port: int) -> histories.History:
 def logged_port(database: Database, history: histories.History, service: ServiceFactory) -> int:
     """A service whose sessions began after that."""
     assert history.published
-    return service(database, WEB_CONCURRENCY="1", initialise=False, AUDITOR_KEY=AUDITOR).port
+    return service(database, WEB_CONCURRENCY="1", initialise=False).port
 
 
-def plans(port: int, path: str, expected: int = 200) -> list[str]:
-    """The plans of the statements of one request, as PostgreSQL logs them."""
+@pytest.fixture(scope="module")
+def auditor(database: Database, logged_port: int) -> str:
+    """An auditor's key."""
+    assert logged_port
+    return make_key(database, "audit")
+
+
+def plans(port: int, path: str, expected: int = 200, key: str | None = None) -> list[str]:
+    """The plans of the statements of one request, as PostgreSQL logs them; those about its key left out."""
     log = Path(CLUSTER.server.home) / "log"
     before = log.stat().st_size
-    assert ask(port, path, Authorization=f"Bearer {AUDITOR}").status_code == expected
+    assert ask(port, path, **(bearer(key) if key else {})).status_code == expected
     found = log.read_bytes()[before:].decode()
     statements = found.split("duration: ")[1:]
-    return [plan for plan in statements if "FROM pg_type" not in plan]  # asked once, by a session of Django's
+    return [
+        plan for plan in statements if "FROM pg_type" not in plan and "api_key" not in plan
+    ]  # each asked once in a while
 
 
 def check(found: list[str]) -> None:
@@ -78,8 +87,8 @@ def test_the_checkpoint_and_a_tile_take_no_more(logged_port: int, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/tile/entries/000", "/tile/entries/001.p/200"])
-def test_a_bundle_takes_one_more(logged_port: int, path: str) -> None:
-    found = plans(logged_port, path)
+def test_a_bundle_takes_one_more(logged_port: int, auditor: str, path: str) -> None:
+    found = plans(logged_port, path, key=auditor)
     health, *rest = found
     assert "SELECT 1" in health, "Django asks whether the session lives"
     check(rest)

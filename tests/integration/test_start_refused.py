@@ -13,7 +13,6 @@ from tests.support.service import free_port
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"ISSUANCE_REQUIRES_KEY": "1"}, "needs API keys"),
         ({"FENCE": ""}, "Production needs FENCE"),
         ({"PUBLICATION": ""}, "Production needs PUBLICATION"),
         ({"NUMBER_KEY": ""}, "needs NUMBER_KEY"),

@@ -19,12 +19,12 @@ from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, SignerKey, VerifierKey
 from ledger.domain.tiles import ENTRIES, Tile
 from tests.plugin import LEDGER_KEY, ROOT, Database
+from tests.support.keys import bearer, make_key
 from tests.support.load import Answered, load
 from tests.support.sealing import Sealer, until_published
 from tests.support.service import ServiceFactory
 
 DOCUMENT = (ROOT / "docs" / "verify.md").read_text()
-AUDITOR_KEY = "an auditor's key for tests, long enough"
 KEY = SignerKey.parse(LEDGER_KEY)
 VKEY = str(KEY.verifier)
 EARLY, LATE = 5, 300  # the second has a full tile, a partial one, and two levels
@@ -38,6 +38,8 @@ class Log(NamedTuple):
     proof: str
     old: str
     """The checkpoint of the first few leaves."""
+    auditor: str
+    """An auditor's key."""
 
 
 type Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,7 +47,7 @@ type Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def log(database: Database, service: ServiceFactory) -> Iterator[Log]:
-    web = service(database, WEB_CONCURRENCY="1", AUDITOR_KEY=AUDITOR_KEY)
+    web = service(database, WEB_CONCURRENCY="1")
     with Sealer(database), httpx.Client(base_url=web.base_url) as client:
         answers = asyncio.run(load(web.port, EARLY)).answers
         until_published(database, EARLY)
@@ -53,7 +55,7 @@ def log(database: Database, service: ServiceFactory) -> Iterator[Log]:
         asyncio.run(load(web.port, LATE - EARLY))
         until_published(database, LATE)
         proof = client.get(answers[0].document["links"]["proof"]).text
-        yield Log(web.base_url, answers[0], proof, old)
+        yield Log(web.base_url, answers[0], proof, old, make_key(database, "audit"))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture
 def mirror(log: Log, tmp_path: Path) -> Path:
     """A copy of the log as it is served, for a test to spoil."""
-    with httpx.Client(base_url=log.url, headers={"Authorization": f"Bearer {AUDITOR_KEY}"}) as client:
+    with httpx.Client(base_url=log.url, headers=bearer(log.auditor)) as client:
         wanted = ["checkpoint", *(f"tile/{tile.path}" for tile in served(LATE))]
         for path in wanted:
             put(tmp_path / path, client.get(f"/{path}").raise_for_status().content)
@@ -235,7 +237,7 @@ def test_a_second_history_passes_every_check_until_checkpoints_are_compared(run:
 
 
 def test_the_whole_log_is_proven_with_an_auditors_key_and_read_by_nobody_else(log: Log, run: Run, mirror: Path) -> None:
-    outcome = run("audit.py", VKEY, log.url, AUDITOR_KEY=AUDITOR_KEY)
+    outcome = run("audit.py", VKEY, log.url, AUDITOR_KEY=log.auditor)
     assert proven(outcome), outcome.stderr
     assert outcome.stdout.startswith(f"Proven: {LATE} entries, {LATE} numbers")
     assert "401" in run("audit.py", VKEY, log.url).stderr

@@ -18,6 +18,9 @@ INSERTS = {
     "allocator": """
         INSERT INTO public.allocator (id, key_fingerprint, shard)
         VALUES ('0193539a-8c1b-7a2e-9d4f-3b6c5a7e8f91', '\\x0102030405060708', 0)""",
+    "api_key": """
+        INSERT INTO public.api_key (id, bound, digest, name, scopes)
+        VALUES (1, false, decode(repeat('56', 32), 'hex'), 'a test', '{issue}')""",
     "tree_state": "INSERT INTO public.tree_state DEFAULT VALUES",
     "block_cursor": "INSERT INTO public.block_cursor (block, last_serial, closed) VALUES (0, 1, false)",
     "run": "INSERT INTO public.run (first_leaf, first_serial, last_serial, leaves) VALUES (0, 1, 1, 1)",
@@ -31,6 +34,7 @@ KEYS = {
     "number_block": "id",
     "idempotency_claim": "tag",
     "allocator": "singleton",
+    "api_key": "digest",
     "tree_state": "singleton",
     "block_cursor": "block",
     "run": "first_serial",
@@ -40,12 +44,12 @@ KEYS = {
 """A column that nobody may change."""
 
 TABLES = tuple(INSERTS)
-ISSUING = TABLES[:4]
+ISSUING = TABLES[:5]
 """Written by the application."""
-LOG = TABLES[4:]
+LOG = TABLES[5:]
 """Written by the sealer."""
-GROWING = ("tree_state", "block_cursor", "run")
-"""Those whose rows change as the log grows; all others are append-only."""
+GROWING = ("tree_state", "block_cursor", "run", "api_key")
+"""Those whose rows change as the log grows or a key is used; all others are append-only."""
 APPEND_ONLY = tuple(table for table in TABLES if table not in GROWING)
 
 Session = psycopg.Connection[tuple[Any, ...]]

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuance.domain.number import ALPHABET, CROCKFORD, LENGTH, Numbering
+from issuance.domain.number import Numbering
+from ledger.domain.form import CROCKFORD, LENGTH
+from ledger.domain.iso7064 import ALPHABET
 from ledger.domain.serial import CAPACITY
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -81,7 +81,6 @@ def test_what_compose_gives_is_read_as_the_settings_of_a_production() -> None:
     assert env.database_url == f"postgresql://tracking_web:{'5e' * 32}@db/tracking"
     assert env.https_only is True
     assert env.allowed_hosts == "tracking.example"
-    assert env.auditor_key is None
 
 
 def test_the_sealers_sign_and_the_web_processes_only_verify() -> None:
@@ -114,10 +113,9 @@ def test_no_secret_has_a_default_or_a_value_in_the_file() -> None:
     used = re.findall(rf"\$\{{({pattern})(:\?[^}}]+)?", COMPOSE_TEXT)
     assert {name for name, _ in used} == {
         *("DB_OWNER_PASSWORD", "DB_SERVING_PASSWORD", "DB_SEALING_PASSWORD", "SECRET_KEY", "NUMBER_KEY"),
-        *("CUSTOMER_TAG_KEYS", "LEDGER_KEY", "LEDGER_VERIFIER_KEY", "AUDITOR_KEY"),
+        *("CUSTOMER_TAG_KEYS", "LEDGER_KEY", "LEDGER_VERIFIER_KEY"),
     }
-    assert {name for name, message in used if not message} == {"AUDITOR_KEY"}, "without it, entries stay closed"
-    assert "AUDITOR_KEY: ${AUDITOR_KEY:-}\n" in COMPOSE_TEXT
+    assert all(message for _, message in used)
     assert re.findall(rf"^ *{pattern}: (?!\$\{{)", COMPOSE_TEXT, flags=re.MULTILINE) == []
 
 

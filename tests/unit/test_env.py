@@ -30,10 +30,9 @@ def test_either_half_of_the_log_s_key_is_taken(key: str) -> None:
     assert load({"LEDGER_KEY": key}).ledger_key == key
 
 
-def test_the_log_is_public_and_its_entries_are_closed_unless_somebody_says_so() -> None:
-    env = load({})
-    assert (env.log_access, env.auditor_key) == ("public", None)
-    assert load({"LOG_ACCESS": "auditors", "AUDITOR_KEY": "a" * 32}).auditor_key == "a" * 32
+def test_the_log_is_public_unless_somebody_says_otherwise() -> None:
+    assert load({}).log_access == "public"
+    assert load({"LOG_ACCESS": "auditors"}).log_access == "auditors"
 
 
 def test_an_empty_value_counts_as_unset() -> None:
@@ -66,7 +65,6 @@ def test_other_variables_are_none_of_our_business() -> None:
         ("LEDGER_KEY", KEY.export().replace("PRIVATE+", "SECRET+")),
         ("LOG_ACCESS", "private"),
         ("LOG_ACCESS", "Public"),
-        ("AUDITOR_KEY", "a" * 31),
     ],
 )
 def test_a_wrong_value_is_a_sentence_that_names_the_setting(name: str, value: str) -> None:
@@ -77,7 +75,7 @@ def test_a_wrong_value_is_a_sentence_that_names_the_setting(name: str, value: st
     assert message.endswith("README.md lists the settings.")
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS", "LEDGER_KEY", "AUDITOR_KEY"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "NUMBER_KEY", "CUSTOMER_TAG_KEYS", "LEDGER_KEY"])
 def test_a_wrong_secret_is_not_repeated(name: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load({name: "hunter2"})

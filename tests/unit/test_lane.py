@@ -13,6 +13,10 @@ from tests.unit.test_writer import Database, writing
 type Message = MutableMapping[str, Any]
 
 
+async def nobody(_: bytes) -> None:
+    """No header holds a key."""
+
+
 def ask(scope: Message) -> list[Message]:
     """What the lane sends for a request, or [] where it leaves the request to Django."""
     sent: list[Message] = []
@@ -28,7 +32,7 @@ def ask(scope: Message) -> list[Message]:
 
     async def run() -> None:
         async with writing(Database()) as writer:
-            issuer = Issuer(writer, KeyRing({1: bytes(32)}))
+            issuer = Issuer(writer, KeyRing({1: bytes(32)}), nobody, requires_key=False)
             await IssuanceLane(django, lambda: issuer)(scope, receive, send)
 
     asyncio.run(run())

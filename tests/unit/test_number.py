@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.iso7064 import mod_37_36
 
-from issuance.domain.number import (
-    ALPHABET,
-    CROCKFORD,
-    CheckCharacterError,
-    MalformedNumberError,
-    NumberError,
-    Numbering,
-    UnusedCodeError,
-    check_character,
-)
+from issuance.domain.number import Numbering, UnusedCodeError
+from ledger.domain.form import CROCKFORD, CheckCharacterError, MalformedNumberError, NumberError, canonical
+from ledger.domain.iso7064 import ALPHABET, check_character
 from ledger.domain.serial import BLOCK_SIZE, BLOCKS_PER_SHARD, CAPACITY, SHARD_CAPACITY, SHARDS, block_of, shard_of
 
 NUMBERS = Numbering(bytes(range(32)))
@@ -225,3 +218,16 @@ def test_the_mapping_never_changes(serial: int, origin: str, destination: str, e
     # Numbers are out in the world: if this fails, the code is wrong, not the test.
     assert NUMBERS.encode(serial, origin, destination) == expected
     assert NUMBERS.decode(expected) == (serial, origin, destination)
+
+
+@pytest.mark.parametrize("written", ["{0}", "{1}", " {0} ", "{2} {3} {4}", "{2}-{3}-{4}", "-{0}", "{1}   "], ids=repr)
+def test_a_number_is_read_as_labels_show_it(written: str) -> None:
+    stored = number(7)
+    typed = written.format(stored, stored.lower(), stored[:4], stored[4:11].lower(), stored[11:])
+    assert canonical(typed) == stored
+
+
+@pytest.mark.parametrize("text", ["", "MY\N{LATIN SMALL LETTER SHARP S}", "a\tb", "a\nb", "x" * 65, "a\0b", "a_b"])
+def test_what_no_label_shows_stays_as_wrong_as_it_is(text: str) -> None:
+    with pytest.raises(NumberError):
+        NUMBERS.decode(canonical(text))

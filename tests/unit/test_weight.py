@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuance.domain.weight import BOUNDS, HIGHEST, LABELS, band, label
+from ledger.domain.weight import BOUNDS, HIGHEST, LABELS, band, label
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,23 @@
+"""What each operation needs of a key, in the OpenAPI document."""
+
+from typing import Any, Final
+
+from drf_spectacular.openapi import AutoSchema
+
+from core.keys.domain import Scope
+from core.keys.drf import needed
+
+NAME: Final = "ApiKey"
+"""The security scheme, as settings.py describes it."""
+
+
+class ScopedSchema(AutoSchema):
+    """Names the scope; ``scope_when_closed`` of a view is one that settings may ask for, and that is optional else."""
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        """The operation's security requirement; in OpenAPI 3.1 a scheme that is not OAuth may name roles."""
+        when_closed: Scope | None = getattr(self.view, "scope_when_closed", None)
+        if when_closed is not None:
+            return [{}, {NAME: [str(when_closed)]}]
+        scope = needed(self.view)
+        return [{NAME: [str(scope)]}] if isinstance(scope, Scope) else [{}]

@@ -1,0 +1,50 @@
+"""Whose key a request presents, asked from the event loop: of memory, or of the database on a thread beside it."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import DatabaseError
+
+from core import problems
+from core.keys import domain, store
+from core.keys.callers import CALLERS, Callers, Find
+from core.keys.domain import Caller
+from core.keys.store import InvalidKeyError
+from core.problems import ProblemError
+
+_THREADS = 2
+
+
+class LoopCallers:
+    """The callers of one event loop; many requests with one key ask the database once."""
+
+    def __init__(self, callers: Callers = CALLERS, find: Find = store.find_from_thread) -> None:
+        self._callers = callers
+        self._find = find
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keys")
+        self._asked: dict[str, asyncio.Future[Caller]] = {}
+
+    async def __call__(self, authorization: bytes) -> Caller | None:
+        """See issuance.issuer.FindCaller."""
+        text = domain.bearer(authorization.decode("latin-1"))
+        if text is None:
+            return None
+        try:
+            return self._callers.recall(text) or await self._look_up(text)
+        except InvalidKeyError:
+            raise ProblemError(problems.UNAUTHORIZED) from None
+        except DatabaseError:
+            raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_up(self, text: str) -> Caller:
+        asked = self._asked.get(text)
+        if asked is None:
+            loop = asyncio.get_running_loop()
+            asked = loop.run_in_executor(self._threads, self._callers.look_up, text, self._find)
+            self._asked[text] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(text, None))
+        return await asyncio.shield(asked)

@@ -1,0 +1,28 @@
+"""API keys for tests, made as an operator makes them."""
+
+import os
+import subprocess
+import sys
+
+from tests.plugin import ROOT, Database
+
+
+def make_key(database: Database, *scopes: str, customer: str | None = None, days: int | None = None) -> str:
+    """The text of a new key: what `manage.py create_api_key` prints."""
+    options = [option for scope in scopes for option in ("--scope", scope)]
+    options += ["--customer", customer] if customer else []
+    options += ["--days", str(days)] if days else []
+    return manage(database, "create_api_key", "a test's", *options)
+
+
+def manage(database: Database, *arguments: str) -> str:
+    """What one of Django's commands prints, run as another process would."""
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    environment = {**os.environ, **database.settings}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header that presents a key."""
+    return {"Authorization": f"Bearer {key}"}
