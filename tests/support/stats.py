@@ -24,6 +24,11 @@ def path(customer: str, query: str = "") -> str:
     return f"/v1/customers/{customer}/stats" + (f"?{query}" if query else "")
 
 
+def tag(customer: str) -> bytes:
+    """The customer's pseudonym under that key."""
+    return hmac.digest(KEY, UUID(customer).bytes, "sha256")
+
+
 def ask_stats(port: int, customer: str, key: str, query: str = "") -> httpx.Response:
     """One request for a customer's statistics."""
     return ask(port, path(customer, query), **bearer(key))
@@ -44,8 +49,8 @@ def entries(port: int, auditor: str, size: int) -> list[dict[str, Any]]:
 
 def counted(log: Iterable[dict[str, Any]], customer: str, by: str) -> list[dict[str, Any]]:
     """The rows that the service must answer for a log of these entries."""
-    tag = hmac.digest(KEY, UUID(customer).bytes, "sha256").hex()
-    own = [entry for entry in log if entry["customer_tag"] == tag]
+    pseudonym = tag(customer).hex()
+    own = [entry for entry in log if entry["customer_tag"] == pseudonym]
     if by == "day":
         days = Counter(entry["requested_at"][:10] for entry in own)
         return [{"day": day, "count": count} for day, count in sorted(days.items())]
