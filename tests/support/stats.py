@@ -11,6 +11,7 @@ import httpx
 
 from ledger.domain import bundle
 from ledger.domain.weight import LABELS
+from tests.logs import LOGS
 from tests.support.keys import bearer
 from tests.support.web import ask
 
@@ -21,6 +22,7 @@ BUNDLE = 256
 
 def path(customer: str, query: str = "") -> str:
     """The path of a customer's statistics."""
+    LOGS.know(customer)
     return f"/v1/customers/{customer}/stats" + (f"?{query}" if query else "")
 
 
