@@ -2,7 +2,17 @@
 
 import re
 
+from django.apps import apps
+
+from core.privacy import COLUMNS, Kind
 from tests.plugin import ROOT
+
+PSEUDONYMOUS = [
+    (table, column)
+    for table, columns in COLUMNS.items()
+    for column, kind in columns.items()
+    if kind == Kind.PSEUDONYMOUS
+]
 
 REDIRECTED = {
     "logs.py": "the fixture `heard`, which hands on what it reads",
@@ -21,6 +31,24 @@ REDIRECTED = {
     "integration/test_migrating.py": "has no events",
 }
 """The tests that take what a program writes for themselves, and why no log line gets lost by that."""
+
+
+def test_nothing_personal_is_stored() -> None:
+    kinds = {kind for columns in COLUMNS.values() for kind in columns.values()}
+    assert kinds == {Kind.PSEUDONYMOUS, Kind.NOT_PERSONAL}
+
+
+def test_every_field_of_every_model_is_declared() -> None:
+    for model in apps.get_models():
+        columns = {field.column for field in model._meta.concrete_fields}
+        assert columns == set(COLUMNS[model._meta.db_table]), model._meta.db_table
+
+
+def test_what_is_pseudonymous_is_explained() -> None:
+    words = (ROOT / "docs" / "privacy.md").read_text()
+    for table, column in PSEUDONYMOUS:
+        assert f"`{table}`" in words, table
+        assert f"`{column}`" in words, column
 
 
 def test_no_log_is_kept_from_the_check_of_all_logs() -> None:
