@@ -18,6 +18,7 @@ REDIRECTED = {
     "logs.py": "the fixture `heard`, which hands on what it reads",
     "support/sealing.py": "handed on",
     "faults/test_fence.py": "handed on",
+    "integration/test_api_key_commands.py": "handed on",
     "integration/test_embedded.py": "handed on, but for what `make run` prints before it serves",
     "integration/test_logs_are_read.py": "the runs that it starts look themselves",
     "integration/test_verify_ledger.py": "handed on",
