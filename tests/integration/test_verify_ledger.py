@@ -16,6 +16,7 @@ import pytest
 from core.embedded import postgres
 from issuance.management.commands import verify_ledger
 from ledger.domain.note import SignerKey
+from tests.logs import LOGS
 from tests.plugin import CLUSTER, LEDGER_KEY, ROOT, Database
 from tests.support import ledger
 from tests.support.load import load
@@ -46,6 +47,7 @@ def command(database: Database, *arguments: str, **settings: str) -> "subprocess
         text=True,
         timeout=120,
     )
+    LOGS.take("commands", done.stderr)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
