@@ -6,17 +6,21 @@ from drf_spectacular.views import SpectacularSwaggerSplitView, SpectacularYAMLAP
 
 from core import problems
 
+_READ = ["get", "head"]  # to OPTIONS DRF would answer with a description, for which these have no renderer
+
 
 class OpenApi(SpectacularYAMLAPIView):
     """The OpenAPI document."""
 
     scope = None
+    http_method_names = _READ
 
 
 class Swagger(SpectacularSwaggerSplitView):
     """Swagger UI."""
 
     scope = None
+    http_method_names = _READ
 
 
 @require_safe

@@ -1,7 +1,7 @@
 """API keys in the database: made, found, revoked."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hmac import compare_digest
 
 from django.db import close_old_connections
@@ -10,8 +10,6 @@ from django.db.models import Q
 from core.keys import domain
 from core.keys.domain import Caller, Scope
 from core.keys.models import ApiKey
-
-_USE_IS_KNOWN_TO = timedelta(minutes=1)
 
 
 class InvalidKeyError(Exception):
@@ -61,10 +59,10 @@ def find(text: str) -> tuple[Caller, datetime | None]:
         raise InvalidKeyError
     if key.expires_at is not None and key.expires_at <= now:
         raise InvalidKeyError
-    before = now - _USE_IS_KNOWN_TO
-    if key.last_used_at is None or key.last_used_at < before:
-        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=before)
-        ApiKey.objects.filter(unnoted, id=key.id).update(last_used_at=now)
+    minute = now.replace(second=0, microsecond=0)
+    if key.last_used_at is None or key.last_used_at < minute:
+        unnoted = Q(last_used_at=None) | Q(last_used_at__lt=minute)
+        ApiKey.objects.filter(unnoted, id=key.id).update(last_used_at=minute)
     return Caller(key.id, frozenset(map(Scope, key.scopes)), named.customer_id), key.expires_at
 
 
