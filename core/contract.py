@@ -2,13 +2,26 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
 from core import problems
 from core.problems import Problem
 
 EXAMPLE_ID = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"
+EVERYWHERE = (
+    problems.BAD_REQUEST,
+    problems.METHOD_NOT_ALLOWED,
+    problems.REQUEST_TIMEOUT,
+    problems.HEADERS_TOO_LARGE,
+    problems.INTERNAL,
+)
+"""What any request may be answered with, whatever it asks for: the server and the middleware see it first."""
+
+
+@extend_schema_field({"type": "string", "format": "uri-reference"})
+class UriReferenceField(serializers.CharField):
+    """A URI, or a path of this service (RFC 3986, section 4.1)."""
 
 
 class FlawSerializer(serializers.Serializer[Any]):
@@ -22,20 +35,21 @@ class FlawSerializer(serializers.Serializer[Any]):
 class ProblemSerializer(serializers.Serializer[Any]):
     """RFC 9457 problem details."""
 
-    type = serializers.CharField(help_text="A relative reference; it leads to a description.")
+    type = UriReferenceField(help_text="What kind of problem this is; it leads to a description.")
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    instance = serializers.CharField(help_text="The path of the request, without its query.")
+    instance = UriReferenceField(help_text="The path of the request, without its query.")
     request_id = serializers.UUIDField()
     errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
 
 
 def problem_responses(instance: str, *kinds: Problem) -> dict[tuple[int, str], OpenApiResponse]:
-    """One response per status, with an example per problem type."""
+    """One response per status, with an example per problem type; those of EVERYWHERE need not be given."""
     responses: dict[tuple[int, str], OpenApiResponse] = {}
-    for status in sorted({kind.status for kind in kinds}):
-        same = [kind for kind in kinds if kind.status == status]
+    every = dict.fromkeys((*kinds, *EVERYWHERE))
+    for status in sorted({kind.status for kind in every}):
+        same = [kind for kind in every if kind.status == status]
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(
             ProblemSerializer,
             description="; ".join(kind.title for kind in same) + ".",

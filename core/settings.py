@@ -107,6 +107,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "Issues tracking numbers, and proves years later what it gave to whom and when.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.1",
+    "LICENSE": {"name": "All rights reserved"},
+    "SERVERS": [{"url": "/", "description": "Wherever this document is served."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["core.keys.drf.Scoped"],
     "SERVE_AUTHENTICATION": [],

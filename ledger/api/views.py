@@ -118,6 +118,7 @@ class ProofView(LogView):
     """The offline proof of a number; whoever has the number may have it."""
 
     scope: Scope | None = None
+    authentication_classes = ()
 
     @extend_schema(**contract.PROOF)
     def get(self, request: Request, number: str) -> HttpResponse:

@@ -9,6 +9,7 @@ import yaml
 from openapi_spec_validator import validate
 
 from core import problems
+from core.contract import EVERYWHERE
 from ledger.domain import merkle, proof
 from tests.plugin import ROOT
 
@@ -44,7 +45,7 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
     assert set(answer.json()) == set(described["required"]) == set(described["properties"]) - {"entry"}
 
 
-ANYWHERE = {problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.DATABASE_UNAVAILABLE, problems.INTERNAL}
+ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
 LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
 KEYED = {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER}
 GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
@@ -52,8 +53,8 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /next-tracking-number": ANYWHERE
     | KEYED
     | {problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.BODY_NOT_ALLOWED, problems.UNINTENDED}
-    | {problems.REQUEST_TIMEOUT, problems.IDEMPOTENCY_KEY_REUSED, problems.HEADERS_TOO_LARGE, problems.OVERLOADED}
-    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    | {problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED, problems.SHUTTING_DOWN}
+    | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
     "GET /v1/tracking-numbers/{number}/proof": LOG | {problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED},
