@@ -122,6 +122,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
             }
         }
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "schema.headers.add_problem_headers",
+        "schema.links.add_links",
+    ],
     "SORT_OPERATION_PARAMETERS": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

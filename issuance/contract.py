@@ -122,10 +122,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             description="Present where the number was issued before, under the same Idempotency-Key.",
         ),
         OpenApiParameter(
-            "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=True, description="This request's id."
-        ),
-        OpenApiParameter(
-            "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[503], description="Seconds to wait."
+            "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=[200], description="The request's id."
         ),
     ],
     "responses": {

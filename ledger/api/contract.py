@@ -16,9 +16,6 @@ _NOTE = (
     "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
 )
 _HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
-_RETRY = OpenApiParameter(
-    "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[404, 503], description="Seconds to wait."
-)
 
 
 def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiResponse]:
@@ -31,7 +28,6 @@ CHECKPOINT: dict[str, Any] = {
     "summary": "The newest checkpoint of the log",
     "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
     "tags": ["Log"],
-    "parameters": [_RETRY],
     "responses": {
         **_text("A signed note.", _NOTE),
         **problem_responses(
@@ -56,7 +52,6 @@ TILE: dict[str, Any] = {
             description="The path of the tile below /tile/.",
             examples=[OpenApiExample("the first leaf hash", value="0/000.p/1")],
         ),
-        _RETRY,
     ],
     "responses": {
         (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="Hashes, or entries."),
@@ -83,7 +78,6 @@ PROOF: dict[str, Any] = {
             description="A tracking number.",
             examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
         ),
-        _RETRY,
     ],
     "responses": {
         **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{_NOTE}"),

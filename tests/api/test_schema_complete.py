@@ -12,6 +12,7 @@ from core import problems
 from core.contract import EVERYWHERE
 from core.keys.domain import Scope
 from core.keys.schema import NAME
+from schema.links import LINKS
 from tests.plugin import ROOT
 from tests.support.operations import PENDING
 from tests.support.web import ask
@@ -99,9 +100,27 @@ def test_everything_else_is_a_problem_and_all_share_one_schema(operation: dict[s
 
 
 @every
-def test_every_header_of_an_answer_is_explained(operation: dict[str, Any]) -> None:
+def test_every_header_of_an_answer_is_explained_and_those_of_problems_are_named(operation: dict[str, Any]) -> None:
     for response in operation["responses"].values():
         assert all(header["description"] for header in response.get("headers", {}).values())
+    for status, kind in described_problems(operation):
+        assert operation["responses"][status]["headers"].keys() >= {"X-Request-ID", *kind.headers}
+    assert operation["responses"]["405"]["headers"]["Allow"]["required"]
+
+
+@pytest.mark.parametrize("source", LINKS)
+def test_every_link_leads_on_once_both_its_ends_are_there(source: str) -> None:
+    if source in PENDING:
+        assert source not in OPERATIONS
+        return
+    written = OPERATIONS[source]["responses"]["200"]["links"]
+    assert set(written) == {link.name for link in LINKS[source] if link.target not in PENDING}
+    for link in LINKS[source]:
+        if link.name in written:
+            target = OPERATIONS[link.target]
+            assert written[link.name]["operationId"] == target["operationId"]
+            names = {parameter["name"] for parameter in target["parameters"] if parameter["in"] == "path"}
+            assert set(link.parameters) == names
 
 
 @pytest.mark.parametrize("label", [label for label, operation in OPERATIONS.items() if operation["security"] == []])
