@@ -130,7 +130,13 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SORT_OPERATION_PARAMETERS": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"tryItOutEnabled": True, "displayRequestDuration": True, "persistAuthorization": True},
+    "SWAGGER_UI_SETTINGS": {
+        "tryItOutEnabled": True,
+        "displayRequestDuration": True,
+        "persistAuthorization": True,
+        "deepLinking": True,
+        "validatorUrl": None,  # else it has swagger.io read the schema
+    },
     "TAGS": [
         {"name": "Issuing", "description": "Numbers, one at a time."},
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},

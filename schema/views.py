@@ -2,19 +2,13 @@
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_safe
-from drf_spectacular.views import SpectacularSwaggerSplitView, SpectacularYAMLAPIView
+from drf_spectacular.views import SpectacularYAMLAPIView
 
 from core import problems
 
 
 class OpenApi(SpectacularYAMLAPIView):
     """The OpenAPI document."""
-
-    scope = None
-
-
-class Swagger(SpectacularSwaggerSplitView):
-    """Swagger UI."""
 
     scope = None
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from openapi_schema_validator import OAS31Validator
 
 from core import problems
@@ -13,16 +12,9 @@ from core.contract import EVERYWHERE
 from core.keys.domain import Scope
 from core.keys.schema import NAME
 from schema.links import LINKS
-from tests.plugin import ROOT
-from tests.support.operations import PENDING
+from tests.support.operations import DOCUMENT, OPERATIONS, PENDING, first_examples
 from tests.support.web import ask
 
-DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "schema" / "openapi.yaml").read_text())
-OPERATIONS: dict[str, dict[str, Any]] = {
-    f"{method.upper()} {path}": operation
-    for path, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-}
 KINDS = {kind.type: kind for kind in problems.ALL}
 
 every = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -125,11 +117,8 @@ def test_every_link_leads_on_once_both_its_ends_are_there(source: str) -> None:
 
 @pytest.mark.parametrize("label", [label for label, operation in OPERATIONS.items() if operation["security"] == []])
 def test_what_is_open_is_open_to_whoever_presents_a_bad_key_too(lane_port: int, label: str) -> None:
-    method, path = label.split()
-    for parameter in OPERATIONS[label].get("parameters", []):
-        if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", next(iter(parameter["examples"].values()))["value"])
-    answer = ask(lane_port, path, method, Authorization="Bearer tna_1_00")
+    sent = first_examples(label)
+    answer = ask(lane_port, sent.target, sent.method, Authorization="Bearer tna_1_00")
     assert answer.status_code in {200, 404}
 
 

@@ -1,6 +1,11 @@
-"""The operations of the contract that are still to come; whatever tests them comes into force with them."""
+"""The operations of schema/openapi.yaml, and those that are still to come."""
 
-from typing import Final
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+import yaml
+
+from tests.plugin import ROOT
 
 PENDING: Final = frozenset(
     {
@@ -13,4 +18,36 @@ PENDING: Final = frozenset(
         "GET /v1/customers/{customer_id}/stats",
     }
 )
-"""A test fails when one of them is in the schema: whoever brings it takes it out of here."""
+"""Whatever tests one of these comes into force with it: a test fails when it is there and stands here still."""
+
+DOCUMENT: Final[dict[str, Any]] = yaml.safe_load((ROOT / "schema" / "openapi.yaml").read_text())
+OPERATIONS: Final[dict[str, dict[str, Any]]] = {
+    f"{method.upper()} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+"""By method and path."""
+
+
+class Sent(NamedTuple):
+    """A request."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: Any
+
+
+def first_examples(label: str) -> Sent:
+    """What Swagger UI fills in before anybody has typed: of each parameter and body the first example."""
+    method, path = label.split()
+    given: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
+    for parameter in OPERATIONS[label].get("parameters", []):
+        for example in list(parameter.get("examples", {}).values())[:1]:
+            given[parameter["in"]][parameter["name"]] = example["value"]
+    target = path.format(**{name: quote(value, safe="") for name, value in given["path"].items()})
+    if given["query"]:
+        target += f"?{urlencode(given['query'])}"
+    contents = OPERATIONS[label].get("requestBody", {}).get("content", {})
+    bodies = [next(iter(content["examples"].values()))["value"] for content in contents.values()]
+    return Sent(method, target, given["header"], bodies[0] if bodies else None)
