@@ -15,6 +15,12 @@ _NOTE = (
     "\N{EM DASH} tracking.example/log "
     "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
 )
+# Levels 0 to 63; groups of three digits, the first of several not 000; widths 1 to 255. A tile has but one path.
+_TILE_PATH = (
+    "^(entries|[0-9]|[1-5][0-9]|6[0-3])"
+    "/(x(00[1-9]|0[1-9][0-9]|[1-9][0-9]{2})/(x[0-9]{3}/)*)?[0-9]{3}"
+    r"(\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"
+)
 _HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
 
 
@@ -47,7 +53,7 @@ TILE: dict[str, Any] = {
     "parameters": [
         OpenApiParameter(
             "path",
-            OpenApiTypes.STR,
+            {"type": "string", "pattern": _TILE_PATH, "maxLength": 64},
             OpenApiParameter.PATH,
             description="The path of the tile below /tile/.",
             examples=[OpenApiExample("the first leaf hash", value="0/000.p/1")],
