@@ -35,10 +35,11 @@ LINKS: Final[dict[str, tuple[Link, ...]]] = {
         *_of_number("$response.body#/tracking_number"),
         Link("stats", "GET /v1/customers/{customer_id}/stats", {"customer_id": "$request.query.customer_id"}),
     ),
+    "POST /v1/tracking-numbers": _of_number("$response.body#/0/tracking_number"),
     "GET /v1/tracking-numbers": _of_number("$response.body#/results/0/tracking_number"),
     "GET /v1/tracking-numbers/{number}": _of_number("$response.body#/tracking_number")[1:],
 }
-"""By the operation that is answered with 200."""
+"""By the operation whose success they lead on from."""
 
 
 def add_links(result: dict[str, Any], **_: object) -> dict[str, Any]:
@@ -50,10 +51,16 @@ def add_links(result: dict[str, Any], **_: object) -> dict[str, Any]:
     }
     for source, links in LINKS.items():
         if source in operations:
-            found = {
+            success(operations[source])["links"] = {
                 link.name: {"operationId": operations[link.target]["operationId"], "parameters": link.parameters}
                 for link in links
                 if link.target in operations
             }
-            operations[source]["responses"]["200"]["links"] = found
     return result
+
+
+def success(operation: dict[str, Any]) -> dict[str, Any]:
+    """The response of an operation that did what it should; each has one."""
+    (found,) = (response for status, response in operation["responses"].items() if status.startswith("2"))
+    response: dict[str, Any] = found
+    return response

@@ -41,13 +41,15 @@ class Sent(NamedTuple):
 def first_examples(label: str) -> Sent:
     """What Swagger UI fills in before anybody has typed: of each parameter and body the first example."""
     method, path = label.split()
-    given: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
+    given: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     for parameter in OPERATIONS[label].get("parameters", []):
         for example in list(parameter.get("examples", {}).values())[:1]:
             given[parameter["in"]][parameter["name"]] = example["value"]
-    target = path.format(**{name: quote(value, safe="") for name, value in given["path"].items()})
+    target = path.format(**{name: quote(str(value), safe="") for name, value in given["path"].items()})
     if given["query"]:
         target += f"?{urlencode(given['query'])}"
     contents = OPERATIONS[label].get("requestBody", {}).get("content", {})
     bodies = [next(iter(content["examples"].values()))["value"] for content in contents.values()]
-    return Sent(method, target, given["header"], bodies[0] if bodies else None)
+    return Sent(
+        method, target, {name: str(value) for name, value in given["header"].items()}, bodies[0] if bodies else None
+    )

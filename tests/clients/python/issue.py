@@ -1,23 +1,8 @@
-"""Issue a number, wait until it is in the log, fetch its proof."""
+"""Issue a number, and read what the log has of it."""
 
-import time
-
-from order import ORDER, connect, issue
-from tracking_client import AuthenticatedClient
-from tracking_client.api.log import checkpoint, proof, tile
+from order import ORDER, connect, issue, proof_of
+from tracking_client.api.log import checkpoint, tile
 from tracking_client.models import Problem
-
-
-def proof_of(client: AuthenticatedClient, number: str) -> str:
-    """The proof of a number, once there is one."""
-    while True:
-        answer = proof.sync_detailed(number, client=client)
-        if isinstance(answer.parsed, str):
-            return answer.parsed
-        if answer.parsed is None or answer.parsed.type_ != "/problems/not-yet-sealed":
-            raise SystemExit(f"No proof: {answer.parsed}")
-        time.sleep(int(answer.headers["Retry-After"]))
-
 
 with connect() as client:
     issued = issue(client, key="python-1")

@@ -1,12 +1,14 @@
 """A client that has a key, and an order; tracking_client is made of the schema beside this file."""
 
 import os
+import time
 from datetime import datetime
 from typing import Final, TypedDict
 from uuid import UUID
 
 from tracking_client import AuthenticatedClient
 from tracking_client.api.issuing import next_tracking_number
+from tracking_client.api.log import proof
 from tracking_client.models import Issued, Problem
 from tracking_client.types import UNSET, Unset
 
@@ -45,3 +47,14 @@ def issue(client: AuthenticatedClient, order: Order = ORDER, key: str | Unset = 
     if isinstance(issued, Problem) or issued is None:
         raise SystemExit(f"No number: {issued}")
     return issued
+
+
+def proof_of(client: AuthenticatedClient, number: str) -> str:
+    """The proof of a number, once the log has taken it up."""
+    while True:
+        answer = proof.sync_detailed(number, client=client)
+        if isinstance(answer.parsed, str):
+            return answer.parsed
+        if answer.parsed is None or answer.parsed.type_ != "/problems/not-yet-sealed":
+            raise SystemExit(f"No proof: {answer.parsed}")
+        time.sleep(int(answer.headers["Retry-After"]))

@@ -1,4 +1,5 @@
 // The client that is made of the schema, and an order; schema.d.ts is generated beside this file.
+import { setTimeout as sleep } from "node:timers/promises";
 import createClient from "openapi-fetch";
 import type { paths } from "./schema.js";
 
@@ -24,3 +25,16 @@ export const client = createClient<paths>({
   baseUrl: environment("BASE_URL"),
   headers: { Authorization: `Bearer ${environment("API_KEY")}` },
 });
+
+// The proof of a number, once the log has taken it up.
+export async function proofOf(number: string): Promise<string> {
+  for (;;) {
+    const { data, error, response } = await client.GET("/v1/tracking-numbers/{number}/proof", {
+      params: { path: { number } },
+      parseAs: "text",
+    });
+    if (data !== undefined) return data;
+    if (error.type !== "/problems/not-yet-sealed") throw new Error(error.detail);
+    await sleep(1000 * Number(response.headers.get("Retry-After")));
+  }
+}

@@ -1,7 +1,6 @@
-// Issue a number, wait until it is in the log, fetch its proof.
+// Issue a number, and read what the log has of it.
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
-import { client, order } from "./client.js";
+import { client, order, proofOf } from "./client.js";
 
 async function issue(): Promise<string> {
   const { data, error } = await client.GET("/next-tracking-number", {
@@ -13,18 +12,6 @@ async function issue(): Promise<string> {
   // @ts-expect-error: the weight is not kept, and the types know it
   assert.equal(data.weight, undefined);
   return data.tracking_number;
-}
-
-async function proofOf(number: string): Promise<string> {
-  for (;;) {
-    const { data, error, response } = await client.GET("/v1/tracking-numbers/{number}/proof", {
-      params: { path: { number } },
-      parseAs: "text",
-    });
-    if (data !== undefined) return data;
-    if (error.type !== "/problems/not-yet-sealed") throw new Error(error.detail);
-    await sleep(1000 * Number(response.headers.get("Retry-After")));
-  }
 }
 
 const number = await issue();
