@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -113,6 +114,7 @@ def test_every_link_leads_on_once_both_its_ends_are_there(source: str) -> None:
             assert written[link.name]["operationId"] == target["operationId"]
             names = {parameter["name"] for parameter in target["parameters"] if parameter["in"] == "path"}
             assert set(link.parameters) == names
+            assert all(shown(expression, OPERATIONS[source]) for expression in link.parameters.values())
 
 
 @pytest.mark.parametrize("label", [label for label, operation in OPERATIONS.items() if operation["security"] == []])
@@ -120,6 +122,18 @@ def test_what_is_open_is_open_to_whoever_presents_a_bad_key_too(lane_port: int, 
     sent = first_examples(label)
     answer = ask(lane_port, sent.target, sent.method, Authorization="Bearer tna_1_00")
     assert answer.status_code in {200, 404}
+
+
+def shown(expression: str, operation: dict[str, Any]) -> Any:
+    """What a runtime expression of a link comes to in the operation's examples."""
+    if expression.startswith("$request.query."):
+        name = ("query", expression.removeprefix("$request.query."))
+        (found,) = (each for each in operation["parameters"] if (each["in"], each["name"]) == name)
+        return next(iter(found["examples"].values()))["value"]
+    pointer = expression.removeprefix("$response.body#/").split("/")
+    content = success(operation)["content"]["application/json"]
+    body = next(iter(content["examples"].values()))["value"]
+    return reduce(lambda value, key: value[int(key) if isinstance(value, list) else key], pointer, body)
 
 
 def described_problems(operation: dict[str, Any]) -> Iterator[tuple[str, problems.Problem]]:
