@@ -66,6 +66,7 @@ def test_a_page_may_load_nothing_from_elsewhere_whatever_it_says(port: int, page
     )
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert "blob:" in policy["img-src"], "a barcode that was tried out is shown"
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert not re.search(r"https?:|\*|[a-z]\.[a-z]", " ".join(policy.values()))
 
