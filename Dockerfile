@@ -15,6 +15,7 @@ COPY manage.py gunicorn.conf.py ./
 COPY core core
 COPY issuance issuance
 COPY ledger ledger
+COPY reports reports
 COPY schema schema
 # The code belongs to root and is compiled here, so that the service can't change itself and starts on a read-only disk.
 RUN python -m compileall -q .

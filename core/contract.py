@@ -1,6 +1,7 @@
 """How problem documents are described in the OpenAPI document, the same for every operation."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
@@ -9,6 +10,10 @@ from core import problems
 from core.problems import Problem
 
 EXAMPLE_ID = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"
+_FLAWS: Final = (
+    {"parameter": "weight", "code": "range", "detail": "The weight must be more than 0 and at most 1000 kg."},
+    {"parameter": "customer_slug", "code": "missing", "detail": "This parameter is required."},
+)
 EVERYWHERE = (
     problems.BAD_REQUEST,
     problems.METHOD_NOT_ALLOWED,
@@ -44,8 +49,16 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
 
 
-def problem_responses(instance: str, *kinds: Problem) -> dict[tuple[int, str], OpenApiResponse]:
-    """One response per status, with an example per problem type; those of EVERYWHERE need not be given."""
+def problem_responses(
+    instance: str, *kinds: Problem, flaws: Sequence[dict[str, str]] = _FLAWS
+) -> dict[tuple[int, str], OpenApiResponse]:
+    """One response per status, with an example per problem type.
+
+    Args:
+        instance: the path of the request.
+        kinds: what the operation may answer with; EVERYWHERE need not be given.
+        flaws: those of invalid parameters.
+    """
     responses: dict[tuple[int, str], OpenApiResponse] = {}
     every = dict.fromkeys((*kinds, *EVERYWHERE))
     for status in sorted({kind.status for kind in every}):
@@ -54,14 +67,14 @@ def problem_responses(instance: str, *kinds: Problem) -> dict[tuple[int, str], O
             ProblemSerializer,
             description="; ".join(kind.title for kind in same) + ".",
             examples=[
-                OpenApiExample(kind.slug, value=_example(kind, instance), media_type=problems.CONTENT_TYPE)
+                OpenApiExample(kind.slug, value=_example(kind, instance, flaws), media_type=problems.CONTENT_TYPE)
                 for kind in same
             ],
         )
     return responses
 
 
-def _example(kind: Problem, instance: str) -> dict[str, Any]:
+def _example(kind: Problem, instance: str, flaws: Sequence[dict[str, str]]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "type": kind.type,
         "title": kind.title,
@@ -71,8 +84,5 @@ def _example(kind: Problem, instance: str) -> dict[str, Any]:
         "request_id": EXAMPLE_ID,
     }
     if kind is problems.INVALID_PARAMETERS:
-        document["errors"] = [
-            {"parameter": "weight", "code": "range", "detail": "The weight must be more than 0 and at most 1000 kg."},
-            {"parameter": "customer_slug", "code": "missing", "detail": "This parameter is required."},
-        ]
+        document["errors"] = list(flaws)
     return document

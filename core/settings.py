@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "core.keys",
     "ledger",
     "issuance",
+    "reports",
     "schema",
 ]
 MIDDLEWARE = [
@@ -140,5 +141,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TAGS": [
         {"name": "Issuing", "description": "Numbers, one at a time."},
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
+        {"name": "Reports", "description": "What was issued, counted up to the log's sealed head."},
     ],
 }

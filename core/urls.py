@@ -11,6 +11,7 @@ urlpatterns = [
     path("next-tracking-number/", NextTrackingNumberView.as_view(schema=None)),
     path("livez", health.livez),
     path("", include("ledger.api.urls")),
+    path("", include("reports.api.urls")),
     path("", include("schema.urls")),
 ]
 

@@ -18,7 +18,19 @@ _THREADS = 2
 class LoopCallers:
     """The callers of one event loop; many requests with one key ask the database once."""
 
-    def __init__(self, callers: Callers = CALLERS, find: Find = store.find_from_thread) -> None:
+    def __init__(
+        self, *, deadline: float, most: int, callers: Callers = CALLERS, find: Find = store.find_from_thread
+    ) -> None:
+        """Make them.
+
+        Args:
+            deadline: seconds that a request waits for the database to say whose key it has.
+            most: how many keys may wait for that.
+            callers: what is remembered of keys.
+            find: asks the database.
+        """
+        self._deadline = deadline
+        self._most = most
         self._callers = callers
         self._find = find
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keys")
@@ -33,7 +45,7 @@ class LoopCallers:
             return self._callers.recall(text) or await self._look_up(text)
         except InvalidKeyError:
             raise ProblemError(problems.UNAUTHORIZED) from None
-        except DatabaseError:
+        except (DatabaseError, TimeoutError):
             raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
 
     def close(self) -> None:
@@ -43,8 +55,18 @@ class LoopCallers:
     async def _look_up(self, text: str) -> Caller:
         asked = self._asked.get(text)
         if asked is None:
+            if len(self._asked) >= self._most:
+                raise ProblemError(problems.OVERLOADED)
             loop = asyncio.get_running_loop()
             asked = loop.run_in_executor(self._threads, self._callers.look_up, text, self._find)
             self._asked[text] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(text, None))
-        return await asyncio.shield(asked)
+            asked.add_done_callback(lambda done: self._settle(text, done))
+        done, _ = await asyncio.wait((asked,), timeout=self._deadline)  # which leaves it to the others that wait
+        if not done:
+            raise TimeoutError
+        return asked.result()
+
+    def _settle(self, text: str, done: asyncio.Future[Caller]) -> None:
+        del self._asked[text]
+        if not done.cancelled():
+            done.exception()  # seen, even if nobody waits any more; else asyncio would log it

@@ -83,7 +83,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     writer = Writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
     task = asyncio.get_running_loop().create_task(writer.run())
     task.add_done_callback(_end_if_failed)
-    callers = LoopCallers()
+    callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
     issuer = Issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
     _running = issuer, asyncio.get_running_loop()
     try:

@@ -195,8 +195,9 @@ def read_rows(connection: Connection, ranges: Sequence[tuple[int, int]]) -> Iter
         count, data = pg.get_copy_data(0)
         if count < 0:
             break
-        row = bytes(data[skip:])
-        skip = 0
+        row = data.tobytes()
+        if skip:
+            row, skip = row[skip:], 0
         if row != _TRAILER:
             yield row
     while (outcome := pg.get_result()) is not None:

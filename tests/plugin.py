@@ -3,6 +3,7 @@
 A `-p` plugin, since pytest-django reads the settings before it reads conftest.py.
 """
 
+import logging
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from core.embedded import postgres
 from core.embedded.server import Server
 from core.env import Env
 from ledger.domain.note import SignerKey
+from tests.logs import LOGS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LEDGER_KEY: Final = SignerKey("log.test/tracking", bytes(range(32))).export()
@@ -50,12 +52,25 @@ class Database:
         }
 
 
+class HeardServer(Server):
+    """A PostgreSQL whose log is looked at (tests.logs)."""
+
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
+        super().__init__(home, durable=durable)
+        LOGS.follow("PostgreSQL", self.home / "log")
+
+    def stop(self) -> None:
+        """Stop it; whoever made it may throw its folder away after that."""
+        super().stop()
+        LOGS.read()
+
+
 class Cluster:
     """The PostgreSQL of the test run, started by the first test that needs it: unit tests don't wait."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.server = Server(folder / "postgres", durable=False)
+        self.server = HeardServer(folder / "postgres", durable=False)
         self._made = 0
 
     def database(self, name: str) -> Database:
@@ -116,6 +131,8 @@ def set_environment(nowhere: Database) -> None:
         "HTTPS_ONLY": "0",
         "ALLOW_UNSAFE_DATABASE": "1",
     }
+    # The tests' own client logs what it asks for, queries and all; what services log is what counts.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 CLUSTER: Final = Cluster(Path(tempfile.mkdtemp(prefix="tracking-")))

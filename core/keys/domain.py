@@ -11,7 +11,7 @@ LARGEST_ID = (1 << 53) - 1
 """An id is the principal of events, so JSON must hold it exactly (RFC 8785)."""
 
 _TEXT = re.compile("tna_([1-9][0-9]{0,15})_[0-9a-f]{32}(?:_([0-9a-f]{32}))?", re.ASCII)
-_SCHEME = "bearer "
+_SCHEME = "bearer"
 
 
 class Scope(StrEnum):
@@ -69,7 +69,10 @@ def digest(text: str) -> bytes:
 
 
 def bearer(authorization: str) -> str | None:
-    """The key of an Authorization header (RFC 6750, section 2.1); None where the scheme is another one."""
-    if authorization[: len(_SCHEME)].lower() != _SCHEME:
-        return None
-    return authorization[len(_SCHEME) :].strip(" ")
+    """The key of an Authorization header (RFC 6750, section 2.1); None where the scheme is another one.
+
+    The scheme alone is a wrong key: a server cuts the space after it, and whoever meant to send a key must not be
+    served as nobody.
+    """
+    scheme, _, key = authorization.partition(" ")
+    return key.strip(" ") if scheme.lower() == _SCHEME else None

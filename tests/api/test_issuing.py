@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from core.server import HEAD_SECONDS
+from tests.logs import Heard
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.orders import GOOD, PATH, query
@@ -263,7 +264,7 @@ def test_logs_hold_no_customer_and_no_query(
     database: Database,
     service: ServiceFactory,
     wsgi_port: int,
-    capfd: pytest.CaptureFixture[str],
+    heard: Heard,
     count_events: Callable[[], int],
 ) -> None:
     running = service(database, WEB_CONCURRENCY="1", LOG_LEVEL="DEBUG")
@@ -277,7 +278,7 @@ def test_logs_hold_no_customer_and_no_query(
     assert count_events() == before + 1
     assert get(wsgi_port).status_code == 200
     assert get(wsgi_port, query(weight="0")).status_code == 400
-    log = "".join(capfd.readouterr())
+    log = heard.read()
     assert "Started server process" in log, "this is the service's log"
     for secret in (GOOD["customer_id"], "RedBox", "redbox", "customer_name", "origin_country_id"):
         assert secret not in log

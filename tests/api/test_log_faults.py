@@ -14,6 +14,7 @@ from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from tests.plugin import LEDGER_KEY, Cluster, Database
 from tests.support import history as histories
+from tests.support import ledger, stats
 from tests.support.history import History
 from tests.support.keys import bearer, make_key
 from tests.support.processes import eventually
@@ -24,6 +25,8 @@ from tests.support.web import ask, ask_proof, problem
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 INCONSISTENT = (500, "log-inconsistent")
 NOT_SEALED = (404, "not-yet-sealed")
+CUSTOMER = "de619854-b59b-425e-9db4-000000000000"
+"""The one that tests.support.load issues most to."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +46,12 @@ type Get = Callable[[int, str], httpx.Response]
 
 @pytest.fixture(scope="module")
 def get(database: Database) -> Get:
-    """Asks with an auditor's key."""
-    return auditing(database)
+    """Asks with a key that reads everything."""
+    return reading(database)
 
 
-def auditing(database: Database) -> Get:
-    key = make_key(database, "audit")
+def reading(database: Database) -> Get:
+    key = make_key(database, "audit", "reports")
     return lambda port, path: ask(port, path, **bearer(key))
 
 
@@ -171,6 +174,19 @@ def test_a_bundle_with_a_row_that_is_no_event_is_not_served(
         assert problem(get(reading_port, "/tile/entries/000")) == INCONSISTENT
 
 
+@pytest.mark.parametrize("change", [CHANGES["no time"], event("requested_at = '20000-01-01'"), CHANGES["no state"]])
+def test_nothing_is_counted_by_days_that_are_none_or_without_a_tree(
+    reading_port: int, database: Database, change: Change, get: Get
+) -> None:
+    with ledger.reading(database.owner_url) as session:
+        found = session.execute("SELECT number FROM issuance_event WHERE customer_tag = %s", [stats.tag(CUSTOMER)])
+        row = change.row.format(number=found.fetchall()[0][0])
+    assert get(reading_port, stats.path(CUSTOMER)).json()["total"] > 0
+    with tampered(database, change.table, row, f"{change.statement} WHERE {row}"):
+        assert problem(get(reading_port, stats.path(CUSTOMER))) == INCONSISTENT
+    assert get(reading_port, stats.path(CUSTOMER)).json()["total"] > 0
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL that may be stopped."""
@@ -185,11 +201,14 @@ def test_while_the_database_is_away_reads_get_503_and_answers_again_by_themselve
 ) -> None:
     own = cluster.create()
     running = service(own, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")
-    get = auditing(own)
+    get = reading(own)
     leaves = histories.issue(running.port, 20)
     seal(own, 20)
     number = next(iter(leaves))
-    paths = ("/checkpoint", "/tile/0/000.p/20", "/tile/entries/000.p/20", f"/v1/tracking-numbers/{number}/proof")
+    paths = (
+        *("/checkpoint", "/tile/0/000.p/20", "/tile/entries/000.p/20", f"/v1/tracking-numbers/{number}/proof"),
+        stats.path(CUSTOMER),
+    )
     before = [get(running.port, path).content for path in paths]
     cluster.server.stop()
     for _ in range(3):

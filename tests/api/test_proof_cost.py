@@ -1,18 +1,17 @@
 """What a proof costs the database: three statements at most, and never a walk through a table that grows."""
 
 import re
-from pathlib import Path
 
 import psycopg
 import pytest
 from django.test import Client
 
 from ledger import reading
-from tests.plugin import CLUSTER, Database
+from tests.plugin import Database
 from tests.support import history as histories
-from tests.support.keys import bearer, make_key
+from tests.support.keys import make_key
+from tests.support.plans import log_plans, plans
 from tests.support.service import ServiceFactory
-from tests.support.web import ask
 
 GROWING = ("issuance_event", "run", "tile")
 # Rows that were never issued, in an order that no index has: the planner looks at sizes and statistics only.
@@ -32,8 +31,7 @@ def history(database: Database, lane_port: int) -> histories.History:
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute(FILL)
         session.execute("VACUUM (ANALYZE) issuance_event, run, tile")
-        session.execute(f"ALTER DATABASE {database.name} SET session_preload_libraries = 'auto_explain'")
-        session.execute(f"ALTER DATABASE {database.name} SET auto_explain.log_min_duration = 0")
+    log_plans(database)
     return made
 
 
@@ -49,18 +47,6 @@ def auditor(database: Database, logged_port: int) -> str:
     """An auditor's key."""
     assert logged_port
     return make_key(database, "audit")
-
-
-def plans(port: int, path: str, expected: int = 200, key: str | None = None) -> list[str]:
-    """The plans of the statements of one request, as PostgreSQL logs them; those about its key left out."""
-    log = Path(CLUSTER.server.home) / "log"
-    before = log.stat().st_size
-    assert ask(port, path, **(bearer(key) if key else {})).status_code == expected
-    found = log.read_bytes()[before:].decode()
-    statements = found.split("duration: ")[1:]
-    return [
-        plan for plan in statements if "FROM pg_type" not in plan and "api_key" not in plan
-    ]  # each asked once in a while
 
 
 def check(found: list[str]) -> None:

@@ -15,13 +15,13 @@ from uuid_utils import uuid7
 
 from core import databases
 from core.embedded import postgres
-from core.embedded.server import Server
 from core.session import Session
 from issuance.allocator import Allocator
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence, Mark
 from ledger.domain.serial import block_of
-from tests.plugin import ROOT, Cluster, Database
+from tests.logs import LOGS
+from tests.plugin import ROOT, Cluster, Database, HeardServer
 from tests.support import ledger
 from tests.support.load import load
 from tests.support.service import Service, ServiceFactory
@@ -34,7 +34,9 @@ def command(database: Database, *arguments: str, **settings: str) -> subprocess.
     """One of the service's commands, as an operator runs it."""
     environment = {**os.environ, **database.settings, **settings}
     line = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    return subprocess.run(line, check=False, env=environment, capture_output=True, text=True)
+    done = subprocess.run(line, check=False, env=environment, capture_output=True, text=True)
+    LOGS.take("commands", done.stderr)
+    return done
 
 
 def answer(service: Service) -> tuple[int, str]:
@@ -79,7 +81,7 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_i
     before.stop()
     cluster.server.stop()
 
-    with Server(backup, durable=False) as restored_server:
+    with HeardServer(backup, durable=False) as restored_server:
         restored = Database(
             database.name,
             restored_server.url(user=postgres.SERVING_LOGIN, database=database.name),

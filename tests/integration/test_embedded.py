@@ -21,6 +21,7 @@ from core.embedded import postgres
 from core.env import Env
 from ledger.domain import note, proof
 from ledger.domain.note import SignerKey
+from tests.logs import LOGS
 from tests.plugin import ROOT
 from tests.support import ledger
 from tests.support.processes import alive, children, eventually, family
@@ -77,6 +78,7 @@ class Run:
     def end(self) -> tuple[int, str]:
         """Wait for its end: exit code, and the rest of what it wrote."""
         rest, _ = self.process.communicate(timeout=STOP_SECONDS)
+        LOGS.take("make run", rest)
         return self.process.returncode, rest
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> tuple[int, str]:

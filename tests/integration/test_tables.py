@@ -13,7 +13,9 @@ from tests.plugin import Database
 from tests.support.rows import INSERTS, TABLES, Session, contents
 
 MODELS = {
-    model._meta.db_table: model for app in ("ledger", "issuance") for model in apps.get_app_config(app).get_models()
+    model._meta.db_table: model
+    for app in ("keys", "ledger", "issuance")
+    for model in apps.get_app_config(app).get_models()
 }
 
 GOOD_EVENT = {

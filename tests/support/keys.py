@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 
+from tests.logs import LOGS
 from tests.plugin import ROOT, Database
 
 
 def make_key(database: Database, *scopes: str, customer: str | None = None, days: int | None = None) -> str:
     """The text of a new key: what `manage.py create_api_key` prints."""
+    if customer is not None:
+        LOGS.know(customer)
     options = [option for scope in scopes for option in ("--scope", scope)]
     options += ["--customer", customer] if customer else []
     options += ["--days", str(days)] if days else []
@@ -19,7 +22,7 @@ def manage(database: Database, *arguments: str) -> str:
     """What one of Django's commands prints, run as another process would."""
     command = [sys.executable, str(ROOT / "manage.py"), *arguments]
     environment = {**os.environ, **database.settings}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
 
 

@@ -15,6 +15,7 @@ from ledger import sealer, standby
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_block
 from ledger.publication import Folder
+from tests.logs import LOGS
 from tests.plugin import LEDGER_KEY, ROOT, Database
 from tests.support.processes import eventually
 
@@ -31,6 +32,7 @@ class Sealer(Process):
         environment = {**os.environ, **database.settings, "LOG_LEVEL": "INFO", **settings}
         program = [sys.executable, *command]
         if log is not None:
+            LOGS.follow("sealers", log)
             program = ["/bin/sh", "-c", 'exec "$@" 2>>"$0"', str(log), *program]
         super().__init__("the sealer", program, environment=environment, folder=ROOT, stop_seconds=10)
 
@@ -45,6 +47,7 @@ def refusal(database: Database, **settings: str) -> str:
     environment = {**os.environ, **database.settings, **settings}
     command = [sys.executable, *COMMAND]
     ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+    LOGS.take("sealers", ended.stderr)
     assert ended.returncode == 1, ended.stderr
     return ended.stderr
 
@@ -54,9 +57,8 @@ def sealing(database: Database, *, shard: int = 0) -> Iterator[sealer.Sealer]:
     """The active sealer, in this process, to be ticked by hand."""
     key = SignerKey.parse(LEDGER_KEY)
     place = Folder(database.publication)
-    with standby._active(
-        standby.Work(database.sealer_url, key, place, first_block(shard), allow_unsafe=True)
-    ) as active:
+    work = standby.Work(database.sealer_url, key, place, first_block(shard), allow_unsafe=True)
+    with standby._active(work) as (active, _):
         yield active
 
 

@@ -15,7 +15,7 @@ CREATE TABLE public.api_key (
     CONSTRAINT digest_is_sha256 CHECK (octet_length(digest) = 32),
     CONSTRAINT name_is_short CHECK (char_length(name) BETWEEN 1 AND 100),
     CONSTRAINT scopes_are_known CHECK (
-        cardinality(scopes) > 0 AND scopes <@ ARRAY['issue', 'audit', 'reports', 'operate']
+        cardinality(scopes) > 0 AND array_ndims(scopes) = 1 AND scopes <@ ARRAY['issue', 'audit', 'reports', 'operate']
     )
 );
 

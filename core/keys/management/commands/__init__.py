@@ -1,1 +1,1 @@
-"""Commands of the ledger."""
+"""Commands that look after API keys."""

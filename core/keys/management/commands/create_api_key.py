@@ -62,6 +62,6 @@ def _customer(text: str) -> bytes:
 
 
 def _days(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _MOST_DAYS:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= _MOST_DAYS:
         raise ArgumentTypeError(f"days are a number from 1 to {_MOST_DAYS}")
     return int(text)

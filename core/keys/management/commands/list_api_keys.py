@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from core.keys.models import ApiKey
 
@@ -18,7 +19,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
         now = datetime.now(UTC)
-        rows = [_COLUMNS, *(_row(key, now) for key in ApiKey.objects.order_by("created_at"))]
+        try:
+            rows = [_COLUMNS, *(_row(key, now) for key in ApiKey.objects.order_by("created_at"))]
+        except DatabaseError as error:
+            raise CommandError(f"The keys can't be read: {str(error).strip()}") from None
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             self.stdout.write("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,109 @@
+"""What each stored column is to data protection; docs/privacy.md says it in words.
+
+Every column of every table stands here, and a test compares them with the migrated database: whoever adds one says what
+it is. None is personal: names, slugs and ids of customers, weights and queries are never stored.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a column is, by itself (GDPR, article 4).
+
+    Attributes:
+        PERSONAL: tells who somebody is. No column may be that.
+        PSEUDONYMOUS: belongs to one customer or parcel, and tells whose it is only together with what is kept
+            elsewhere: a customer key, the customer's own books, the label.
+        NOT_PERSONAL: tells nothing about anybody.
+    """
+
+    PERSONAL = "personal"
+    PSEUDONYMOUS = "pseudonymous"
+    NOT_PERSONAL = "not personal"
+
+
+_PSEUDONYMOUS, _NOT_PERSONAL = Kind.PSEUDONYMOUS, Kind.NOT_PERSONAL
+
+COLUMNS: Final[dict[str, dict[str, Kind]]] = {
+    "issuance_event": {
+        "serial": _PSEUDONYMOUS,  # the number, decoded
+        "order_created_at": _PSEUDONYMOUS,  # to the microsecond: the customer's books may have it once
+        "requested_at": _PSEUDONYMOUS,  # likewise
+        "principal": _PSEUDONYMOUS,  # the key that asked, and a key may be bound to a customer
+        "customer_key_id": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,  # eleven bands: no parcel is known by one
+        "request_id": _PSEUDONYMOUS,  # may be the caller's own
+        "customer_tag": _PSEUDONYMOUS,  # keyed hash of the customer's id
+        "number": _PSEUDONYMOUS,  # stands on a label beside a name
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+    },
+    "idempotency_claim": {
+        "tag": _PSEUDONYMOUS,  # keyed hash of caller, customer's id and Idempotency-Key
+        "fingerprint": _PSEUDONYMOUS,  # keyed hash of all that was ordered, name and slug too
+        "number": _PSEUDONYMOUS,
+    },
+    "api_key": {
+        "id": _PSEUDONYMOUS,
+        "created_at": _NOT_PERSONAL,
+        "expires_at": _NOT_PERSONAL,
+        "revoked_at": _NOT_PERSONAL,
+        "last_used_at": _NOT_PERSONAL,  # to the minute, and only the last one
+        "bound": _NOT_PERSONAL,  # whether to a customer, not to which: that stands in the key, which is not kept
+        "digest": _PSEUDONYMOUS,  # hash of the key, which has 128 random bits
+        "name": _NOT_PERSONAL,  # a system's, as create_api_key asks for
+        "scopes": _NOT_PERSONAL,
+    },
+    "number_block": {
+        "id": _NOT_PERSONAL,
+        "writer": _NOT_PERSONAL,  # a process of ours
+        "leased_at": _NOT_PERSONAL,
+    },
+    "allocator": {
+        "id": _NOT_PERSONAL,
+        "key_fingerprint": _NOT_PERSONAL,
+        "created_at": _NOT_PERSONAL,
+        "shard": _NOT_PERSONAL,
+        "singleton": _NOT_PERSONAL,
+    },
+    # The log: sizes, places, signatures, and hashes of entries that hold a keyed hash each and so can't be guessed.
+    "tree_state": {
+        "size": _NOT_PERSONAL,
+        "published_size": _NOT_PERSONAL,
+        "closed_below": _NOT_PERSONAL,
+        "singleton": _NOT_PERSONAL,
+        "root": _NOT_PERSONAL,
+        "published_root": _NOT_PERSONAL,
+        "published_signature": _NOT_PERSONAL,
+        "edge": _NOT_PERSONAL,
+    },
+    "block_cursor": {
+        "block": _NOT_PERSONAL,
+        "last_serial": _NOT_PERSONAL,
+        "closed": _NOT_PERSONAL,
+    },
+    "run": {
+        "first_leaf": _NOT_PERSONAL,
+        "first_serial": _NOT_PERSONAL,
+        "last_serial": _NOT_PERSONAL,
+        "leaves": _NOT_PERSONAL,
+    },
+    "tile": {
+        "position": _NOT_PERSONAL,
+        "level": _NOT_PERSONAL,
+        "hashes": _NOT_PERSONAL,
+    },
+    "checkpoint": {
+        "size": _NOT_PERSONAL,
+        "signature": _NOT_PERSONAL,
+    },
+    # Django's own.
+    "django_migrations": {
+        "id": _NOT_PERSONAL,
+        "app": _NOT_PERSONAL,
+        "name": _NOT_PERSONAL,
+        "applied": _NOT_PERSONAL,
+    },
+}
+"""Every column of every table of the schema public."""
