@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import uuid_utils
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -198,7 +199,8 @@ def respond(
 ) -> HttpResponse:
     """The same as a Django response, with the headers that go with the problem."""
     request_id = str(uuid_utils.uuid7())
-    body = encode(problem, instance=request.path, request_id=request_id, detail=detail, errors=errors)
+    instance = escape_uri_path(request.path)
+    body = encode(problem, instance=instance, request_id=request_id, detail=detail, errors=errors)
     headers = problem.headers | {"X-Request-ID": request_id, "Cache-Control": "no-store"}
     return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=headers)
 

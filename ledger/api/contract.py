@@ -8,17 +8,20 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from core import problems
 from core.contract import problem_responses
 
-_EVERYWHERE = (problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.LOG_INCONSISTENT, problems.INTERNAL)
+_EVERYWHERE = (problems.LOG_INCONSISTENT,)
 _GATED = (problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER)
 _NOTE = (
     "tracking.example/log\n3\nCagNhafSGn3AsCeiqh+86YTyjLqcIE8gWzX2OStP5dQ=\n\n"
     "\N{EM DASH} tracking.example/log "
     "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
 )
-_HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
-_RETRY = OpenApiParameter(
-    "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[404, 503], description="Seconds to wait."
+# Levels 0 to 63; groups of three digits, the first of several not 000; widths 1 to 255. A tile has but one path.
+_TILE_PATH = (
+    "^(entries|[0-9]|[1-5][0-9]|6[0-3])"
+    "/(x(00[1-9]|0[1-9][0-9]|[1-9][0-9]{2})/(x[0-9]{3}/)*)?[0-9]{3}"
+    r"(\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"
 )
+_HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
 
 
 def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiResponse]:
@@ -31,7 +34,6 @@ CHECKPOINT: dict[str, Any] = {
     "summary": "The newest checkpoint of the log",
     "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
     "tags": ["Log"],
-    "parameters": [_RETRY],
     "responses": {
         **_text("A signed note.", _NOTE),
         **problem_responses(
@@ -51,12 +53,11 @@ TILE: dict[str, Any] = {
     "parameters": [
         OpenApiParameter(
             "path",
-            OpenApiTypes.STR,
+            {"type": "string", "pattern": _TILE_PATH, "maxLength": 64},
             OpenApiParameter.PATH,
             description="The path of the tile below /tile/.",
             examples=[OpenApiExample("the first leaf hash", value="0/000.p/1")],
         ),
-        _RETRY,
     ],
     "responses": {
         (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="Hashes, or entries."),
@@ -83,7 +84,6 @@ PROOF: dict[str, Any] = {
             description="A tracking number.",
             examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
         ),
-        _RETRY,
     ],
     "responses": {
         **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{_NOTE}"),
