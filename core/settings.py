@@ -126,6 +126,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"tryItOutEnabled": True, "displayRequestDuration": True, "persistAuthorization": True},
     "TAGS": [
         {"name": "Issuing", "description": "Numbers, one at a time."},
+        {"name": "Numbers", "description": "What is known of a number, and what its label tells."},
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
     ],
 }

@@ -10,7 +10,7 @@ from core.contract import problem_responses
 
 _EVERYWHERE = (problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.LOG_INCONSISTENT, problems.INTERNAL)
 _GATED = (problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER)
-_NOTE = (
+NOTE = (
     "tracking.example/log\n3\nCagNhafSGn3AsCeiqh+86YTyjLqcIE8gWzX2OStP5dQ=\n\n"
     "\N{EM DASH} tracking.example/log "
     "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
@@ -18,6 +18,13 @@ _NOTE = (
 _HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
 _RETRY = OpenApiParameter(
     "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[404, 503], description="Seconds to wait."
+)
+NUMBER = OpenApiParameter(
+    "number",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="A tracking number. Small letters, and spaces and hyphens between groups, may stand as on a label.",
+    examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
 )
 
 
@@ -33,7 +40,7 @@ CHECKPOINT: dict[str, Any] = {
     "tags": ["Log"],
     "parameters": [_RETRY],
     "responses": {
-        **_text("A signed note.", _NOTE),
+        **_text("A signed note.", NOTE),
         **problem_responses(
             "/checkpoint",
             *(*_GATED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
@@ -75,21 +82,13 @@ PROOF: dict[str, Any] = {
         "c2sp.org/tlog-proof. docs/verify.md says how."
     ),
     "tags": ["Log"],
-    "parameters": [
-        OpenApiParameter(
-            "number",
-            {"type": "string", "pattern": "^[A-Z0-9]{1,16}$"},
-            OpenApiParameter.PATH,
-            description="A tracking number.",
-            examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
-        ),
-        _RETRY,
-    ],
+    "parameters": [NUMBER, _RETRY],
     "responses": {
-        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{_NOTE}"),
+        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{NOTE}"),
         **problem_responses(
             "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
-            *(problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+            *(problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED),
+            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
 }
