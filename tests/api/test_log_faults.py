@@ -229,6 +229,8 @@ def test_while_the_database_is_away_reads_get_503_and_answers_again_by_themselve
             refused = get(running.port, path)
             assert problem(refused) == (503, "database-unavailable")
             assert refused.headers["retry-after"] == "1"
+    valid = get(running.port, f"/v1/validate/{number}")
+    assert (valid.status_code, valid.json()["possible"]) == (200, True), "that needs no database"
     cluster.server.start()
     assert eventually(lambda: [get(running.port, path).content for path in paths] == before)
     assert proof.verify(ask_proof(running.port, number).text, KEY, leaves[number])

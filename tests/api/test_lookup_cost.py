@@ -84,6 +84,11 @@ def test_what_cannot_be_a_number_is_asked_of_no_database(logged_port: int, audit
             assert plans.plans(logged_port, f"/v1/tracking-numbers/{number}{path}", 404, auditor) == []
 
 
+def test_validating_asks_no_database(logged_port: int, history: History) -> None:
+    for number in (history.numbers[0], "X"):
+        assert plans.plans(logged_port, f"/v1/validate/{number}") == []
+
+
 @pytest.mark.django_db
 def test_a_session_plans_the_look_up_once_and_verifies_a_checkpoint_once(
     history: History, auditor: str, monkeypatch: pytest.MonkeyPatch

@@ -63,6 +63,9 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /v1/tracking-numbers/{number}/barcode.png": NUMBER,
     "GET /v1/tracking-numbers/{number}/proof": LOG
     | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED},
+    "GET /v1/validate/{number}": {
+        *(problems.INVALID_PARAMETERS, problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.INTERNAL)
+    },
 }
 
 
