@@ -10,11 +10,12 @@ from uuid_utils import UUID
 
 from core import problems
 from core.contract import EXAMPLE_ID, problem_responses
-from ledger.api import document
+from ledger.api import looked_up
 from ledger.api.contract import NOTE, NUMBER
+from ledger.checkpoints import Sealed
 from ledger.domain import entry, merkle, weight
 from ledger.domain.entry import Event
-from ledger.lookup import Found, Sealed
+from ledger.lookup import Found
 
 _PATH = "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT"
 _EVERYWHERE = (
@@ -94,7 +95,7 @@ _FOUND = Found(_EVENT, _ENTRY, merkle.leaf_hash(_ENTRY), 2, Sealed(3, NOTE))
 
 
 def _example(name: str, found: Found) -> OpenApiExample:
-    return OpenApiExample(name, value=msgspec.json.decode(document.looked_up(found)))
+    return OpenApiExample(name, value=msgspec.json.decode(looked_up.encode(found)))
 
 
 LOOK_UP: dict[str, Any] = {

@@ -13,12 +13,12 @@ from core import query
 from core.keys.domain import Scope
 from core.keys.drf import caller_of
 from ledger import label, lookup, runtime
-from ledger.api import document, number_contract, reads
+from ledger.api import looked_up, number_contract, reads
 from ledger.api.views import FOR_EVER, LogView
+from ledger.checkpoints import Checkpoints
 from ledger.log import Connection
-from ledger.lookup import Notes
 
-_NOTES = Notes()
+_CHECKPOINTS = Checkpoints()
 _key_ring = lru_cache(1)(runtime.key_ring)
 
 
@@ -35,7 +35,7 @@ class TrackingNumberViewSet(ViewSetMixin, LogView):
         wanted, tags, key = reads.number(number), _tags(request), reads.verifier(settings.ENV)
 
         def read(connection: Connection) -> bytes:
-            return document.looked_up(lookup.look_up(connection, key, wanted, tags, known=reads.KNOWN, notes=_NOTES))
+            return looked_up.encode(lookup.look_up(connection, key, wanted, tags, _CHECKPOINTS))
 
         headers = {"Cache-Control": "no-store"}
         return HttpResponse(reads.asked(read), content_type="application/json", headers=headers)
