@@ -6,7 +6,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import batched, islice
 
 import psycopg
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> int:
     """Measure and print; the exit code says whether the goals are reached."""
     with Cluster(options.folder) as cluster:
         cluster.create(_DATABASE)
-        bench = _Bench(cluster)
+        bench = Ledger(cluster, _DATABASE)
         bench.fill(options.small)
         bench.catch_up()
         small = bench.proof()
@@ -85,22 +85,24 @@ def measure(options: argparse.Namespace) -> int:
     return 0 if reached and many <= GOAL_LOADED and one <= GOAL_SLOW else 1
 
 
-class _Bench:
+class Ledger:
     """One ledger that grows: its writers live, its sealer works in this process."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, database: str) -> None:
+        """Take an empty database of a cluster."""
         self.count = 0
         self._cluster = cluster
-        self._settings = cluster.environment(_DATABASE)
+        self._database = database
+        self._settings = cluster.environment(database)
         self._batches = flat.events(_ROUTES, Numbering(bytes.fromhex(self._settings["NUMBER_KEY"])))
         self._key = SignerKey.parse(self._settings["LEDGER_KEY"])
-        self._superuser = cluster.session(_DATABASE)
+        self._superuser = cluster.session(database)
         for writer in range(flat.WRITERS):
             self._superuser.execute("SELECT pg_advisory_lock(%s::bigint)", [writer])
-        self._connection = psycopg.connect(cluster.sealing_url(_DATABASE), autocommit=True)
+        self._connection = psycopg.connect(cluster.sealing_url(database), autocommit=True)
         self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
         self._connection.execute(f"SET ROLE {SEALER_ROLE}".encode())
-        self._sealer = Sealer(self._connection, self._key, Folder(cluster.publication(_DATABASE)), 0)
+        self._sealer = Sealer(self._connection, self._key, Folder(cluster.publication(database)), 0)
 
     def close(self) -> None:
         """End its sessions."""
@@ -111,11 +113,19 @@ class _Bench:
         """Append whole blocks of events until there are ``size``, and leave them unsealed."""
 
         async def fill(session: Session) -> None:
-            whole = -(-(size - self.count) // _ROUND) * _ROUND
-            self.count = await flat.fill(session, self._batches, self.count, self.count + whole)
+            whole = self.count + _whole(size - self.count)
+            self.count = await flat.fill(session, self._batches, self.count, whole)
 
         self._with_session(fill)
         self._lease()
+
+    def grow(self, size: int, each: int) -> None:
+        """Append whole blocks until there are ``size`` events, with a checkpoint after ``each`` of them."""
+        added = _whole(size - self.count)
+        events = (event for batch in self._batches for event in batch)
+        self._lease(added)
+        self._with_session(lambda session: self._append(session, islice(events, added), each))
+        self.count += added
 
     def catch_up(self) -> tuple[float, float, float]:
         """Tick until nothing is left: seconds, and CPU microseconds of this process and of the sealer's session."""
@@ -162,7 +172,7 @@ class _Bench:
         )
         numbers = [str(number) for (number,) in found]
         known = Nodes()
-        with psycopg.connect(self._cluster.serving_url(_DATABASE), autocommit=True) as connection:
+        with psycopg.connect(self._cluster.serving_url(self._database), autocommit=True) as connection:
             backend = connection.info.backend_pid
             for number in numbers[:_PROOFS]:  # the second half is measured: other numbers, and caches that are warm
                 reading.inclusion(connection, self._key.verifier, number, known)
@@ -172,7 +182,7 @@ class _Bench:
             after = time.process_time(), cpu.used(backend)
         return ((after[0] - before[0]) * 1e6 + after[1] - before[1]) / _PROOFS
 
-    async def _append(self, session: Session, events: list[Event], each: int) -> None:
+    async def _append(self, session: Session, events: Iterable[Event], each: int) -> None:
         for turn, chunk in enumerate(batched(events, each)):
             await store.append(session, chunk)
             self._sealer.tick()
@@ -196,10 +206,15 @@ class _Bench:
 
     def _with_session(self, work: Callable[[Session], Awaitable[None]]) -> None:
         async def run() -> None:
-            session = await Session.connect(self._cluster.serving_url(_DATABASE), APPLICATION_ROLE)
+            session = await Session.connect(self._cluster.serving_url(self._database), APPLICATION_ROLE)
             try:
                 await work(session)
             finally:
                 session.close()
 
         asyncio.run(run())
+
+
+def _whole(events: int) -> int:
+    """So many events or a few more: as many as fill a block of each writer."""
+    return -(-events // _ROUND) * _ROUND

@@ -109,6 +109,13 @@ UNKNOWN_NUMBER = Problem(
     "This number was never issued",
     "Compare it with the label; the ledger has every number that was ever issued here.",
 )
+CHECK_CHARACTER = Problem(
+    "check-character",
+    404,
+    "The check character does not fit",
+    "A character of the number is wrong, or two have changed places; `detail` says which check character was expected. "
+    "Compare it with the label.",
+)
 NOT_YET_SEALED = Problem(
     "not-yet-sealed",
     404,

@@ -140,6 +140,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
     "TAGS": [
         {"name": "Issuing", "description": "Numbers, one at a time."},
+        {"name": "Numbers", "description": "What is known of a number, and what its label tells."},
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
         {"name": "Reports", "description": "What was issued, counted up to the log's sealed head."},
     ],

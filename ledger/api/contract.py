@@ -10,7 +10,7 @@ from core.contract import problem_responses
 
 _EVERYWHERE = (problems.LOG_INCONSISTENT,)
 _GATED = (problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER)
-_NOTE = (
+NOTE = (
     "tracking.example/log\n3\nCagNhafSGn3AsCeiqh+86YTyjLqcIE8gWzX2OStP5dQ=\n\n"
     "\N{EM DASH} tracking.example/log "
     "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
@@ -22,6 +22,13 @@ _TILE_PATH = (
     r"(\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"
 )
 _HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
+NUMBER = OpenApiParameter(
+    "number",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="A tracking number. Small letters, and spaces and hyphens between groups, may stand as on a label.",
+    examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
+)
 
 
 def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiResponse]:
@@ -35,7 +42,7 @@ CHECKPOINT: dict[str, Any] = {
     "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
     "tags": ["Log"],
     "responses": {
-        **_text("A signed note.", _NOTE),
+        **_text("A signed note.", NOTE),
         **problem_responses(
             "/checkpoint",
             *(*_GATED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
@@ -76,20 +83,13 @@ PROOF: dict[str, Any] = {
         "c2sp.org/tlog-proof. docs/verify.md says how."
     ),
     "tags": ["Log"],
-    "parameters": [
-        OpenApiParameter(
-            "number",
-            {"type": "string", "pattern": "^[A-Z0-9]{1,16}$"},
-            OpenApiParameter.PATH,
-            description="A tracking number.",
-            examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
-        ),
-    ],
+    "parameters": [NUMBER],
     "responses": {
-        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{_NOTE}"),
+        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{NOTE}"),
         **problem_responses(
             "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
-            *(problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+            *(problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED),
+            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
 }

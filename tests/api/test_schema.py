@@ -50,6 +50,7 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
 ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
 LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
 KEYED = {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER}
+NUMBER = ANYWHERE | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
 GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
 DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /next-tracking-number": ANYWHERE
@@ -59,10 +60,16 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
-    "GET /v1/tracking-numbers/{number}/proof": LOG | {problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED},
     # A key that is bound to another customer is answered as if there were nothing.
     "GET /v1/customers/{customer_id}/stats": LOG
     | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND, problems.INVALID_PARAMETERS},
+    "GET /v1/tracking-numbers/{number}": NUMBER
+    | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.LOG_INCONSISTENT},
+    "GET /v1/tracking-numbers/{number}/barcode.svg": NUMBER,
+    "GET /v1/tracking-numbers/{number}/barcode.png": NUMBER,
+    "GET /v1/tracking-numbers/{number}/proof": LOG
+    | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED},
+    "GET /v1/validate/{number}": {problems.INVALID_PARAMETERS, *EVERYWHERE},
 }
 
 
