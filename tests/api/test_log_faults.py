@@ -12,6 +12,7 @@ import pytest
 
 from ledger.domain import proof
 from ledger.domain.note import SignerKey
+from ledger.domain.tiles import ENTRIES, WIDTH, Tile
 from tests.plugin import LEDGER_KEY, Cluster, Database
 from tests.support import history as histories
 from tests.support import ledger, stats
@@ -186,11 +187,24 @@ def test_what_was_tampered_with_is_not_looked_up(
 def test_a_row_removed_from_a_run_with_gaps_moves_no_leaf(
     reading_port: int, database: Database, history: History, get: Get
 ) -> None:
-    number = history.numbers[history.published - 3]
-    row = f"number = '{number}'"
+    first, leaves = run_with_gaps(database, history.published)
+    row = f"number = '{history.numbers[first + 1]}'"
     with tampered(database, "issuance_event", row, f"DELETE FROM issuance_event WHERE {row}"):
-        assert problem(ask_proof(reading_port, history.numbers[history.published - 1])) == INCONSISTENT
-        assert problem(get(reading_port, "/tile/entries/002.p/10")) == INCONSISTENT
+        assert problem(ask_proof(reading_port, history.numbers[first + leaves - 1])) == INCONSISTENT
+        bundle = Tile(ENTRIES, first // WIDTH, first % WIDTH + 1)
+        assert problem(get(reading_port, f"/tile/{bundle.path}")) == INCONSISTENT
+
+
+def run_with_gaps(database: Database, size: int) -> tuple[int, int]:
+    """The first leaf and the number of leaves of a run, three at least, that skips a serial, below ``size``."""
+    with psycopg.connect(database.owner_url) as session:
+        found = session.execute(
+            "SELECT first_leaf, leaves FROM run WHERE leaves BETWEEN 3 AND last_serial - first_serial"
+            " AND first_leaf + leaves <= %s LIMIT 1",
+            [size],
+        ).fetchone()
+    assert found is not None, "the refused rows of the history left no gap"
+    return int(found[0]), int(found[1])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ SAMPLES = {
     "v1/tracking-numbers/<str:number>": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT",),
     "v1/tracking-numbers/<str:number>/barcode.svg": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT/barcode.svg",),
     "v1/tracking-numbers/<str:number>/barcode.png": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT/barcode.png",),
-    "v1/validate/<str:number>": ("v1/validate/3K9M7QX2PZ4MYIDT",),
+    "v1/validate/<text:number>": ("v1/validate/3K9M7QX2PZ4MYIDT",),
     "v1/customers/<str:customer_id>/stats": ("v1/customers/de619854-b59b-425e-9db4-943979e1bd49/stats",),
     "problems/<slug:slug>": ("problems/overloaded",),
 }
