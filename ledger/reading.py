@@ -1,6 +1,7 @@
 """What is asked of the log from outside: proofs, the checkpoint, tiles, bundles; three statements each at most."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -78,7 +79,7 @@ def inclusion(connection: Connection, key: VerifierKey, number: str, known: Node
     hashes = log.read_hashes(connection, path, size, known)
     tree, text = _published(key, size, root, signature)
     try:
-        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(_event(columns))), hashes, tree.root)
+        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(event(columns))), hashes, tree.root)
     except ProofError as error:
         known.clear()
         raise LogError(f"The event of {number} is not leaf {index} of the tree that was signed.") from error
@@ -120,7 +121,8 @@ def _one(connection: Connection, statement: str, *parameters: str) -> tuple[Any,
     return row
 
 
-def _event(columns: list[Any]) -> Event:
+def event(columns: Sequence[Any]) -> Event:
+    """The event of a row: its columns in the order of Event's fields, as psycopg loads them."""
     number, serial, tag, key_id, origin, destination, band, ordered, requested, request_id, principal = columns
     return Event(
         *(number, serial, tag, key_id, origin, destination, band),
