@@ -126,6 +126,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"tryItOutEnabled": True, "displayRequestDuration": True, "persistAuthorization": True},
     "TAGS": [
         {"name": "Issuing", "description": "Numbers, one at a time."},
+        {
+            "name": "Numbers",
+            "description": "What is known of numbers that were issued, and what anyone can see of one.",
+        },
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
     ],
 }

@@ -1,5 +1,6 @@
 """The contract: schema/openapi.yaml is valid, served, and what its examples say works."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,10 @@ from openapi_spec_validator import validate
 
 from core import problems
 from ledger.domain import merkle, proof
-from tests.plugin import ROOT
+from tests.plugin import ROOT, Database
+from tests.support.keys import bearer, make_key
+from tests.support.lists import path
+from tests.support.web import ask
 
 COMMITTED = ROOT / "schema" / "openapi.yaml"
 
@@ -56,6 +60,9 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
+    "GET /v1/tracking-numbers": LOG
+    | {problems.INVALID_PARAMETERS, problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_ACCEPTABLE}
+    | {problems.OVERLOADED},
     "GET /v1/tracking-numbers/{number}/proof": LOG | {problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED},
 }
 
@@ -79,8 +86,32 @@ def test_every_problem_of_an_operation_is_described_with_an_example(document: di
 def test_no_operation_and_no_problem_is_left_out(document: dict[str, Any]) -> None:
     operations = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     assert operations == set(DESCRIBED)
-    of_no_operation = {problems.NOT_FOUND, problems.NOT_ACCEPTABLE, problems.UNSUPPORTED_MEDIA_TYPE}
+    of_no_operation = {problems.NOT_FOUND, problems.UNSUPPORTED_MEDIA_TYPE}
     assert set().union(*DESCRIBED.values()) == set(problems.ALL) - of_no_operation
+
+
+def test_the_examples_of_the_lists_filters_are_a_list_that_is_answered_as_described(
+    database: Database, lane_port: int, document: dict[str, Any]
+) -> None:
+    operation = document["paths"]["/v1/tracking-numbers"]["get"]
+    queries = {each["name"]: each for each in operation["parameters"] if each["in"] == "query"}
+    examples = {
+        name: next(iter(each["examples"].values()))["value"] for name, each in queries.items() if "examples" in each
+    }
+    assert set(queries) - set(examples) == {"cursor"}
+    answer = ask(lane_port, path(**examples), **bearer(make_key(database, "audit")))
+    assert answer.status_code == 200
+    page, listed = (document["components"]["schemas"][name] for name in ("TrackingNumberPage", "Listed"))
+    assert list(answer.json()) == list(page["properties"])
+    contents = operation["responses"]["200"]["content"]
+    (shown,) = contents["application/json"]["examples"].values()
+    assert list(shown["value"]["results"][0]) == list(listed["properties"])
+    for schema in (page, listed):
+        assert set(schema["required"]) == set(schema["properties"])
+    columns = [name for name in listed["properties"] if name != "links"]
+    (table,), (line,) = (contents[kind]["examples"].values() for kind in ("text/csv", "application/jsonl"))
+    assert table["value"].splitlines()[0].split(",") == columns
+    assert list(json.loads(line["value"])) == columns
 
 
 def test_the_proof_that_is_shown_has_the_form_of_one(document: dict[str, Any]) -> None:
