@@ -98,14 +98,15 @@ class Cluster:
             "LOG_LEVEL": "WARNING",
         }
 
-    def manage(self, database: str, *arguments: str) -> None:
-        """Run one of Django's commands on ``database``."""
+    def manage(self, database: str, *arguments: str) -> str:
+        """Run one of Django's commands on ``database``; what it prints."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         done = subprocess.run(
             command, env=self.environment(database), cwd=ROOT, check=False, timeout=120, capture_output=True, text=True
         )
         if done.returncode != 0:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {done.stderr or done.stdout}")
+        return done.stdout
 
     def _make_template(self) -> None:
         postgres.create_database(self.server.url(), TEMPLATE)

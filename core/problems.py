@@ -131,7 +131,9 @@ BEYOND_THE_TREE = Problem(
 METHOD_NOT_ALLOWED = Problem(
     "method-not-allowed", 405, "This method is not allowed here", "Use one of the methods in the Allow header."
 )
-NOT_ACCEPTABLE = Problem("not-acceptable", 406, "No such representation", "Accept application/json.")
+NOT_ACCEPTABLE = Problem(
+    "not-acceptable", 406, "No such representation", "Accept application/json, or what /docs names for this operation."
+)
 REQUEST_TIMEOUT = Problem(
     "request-timeout", 408, "The request took too long to arrive", "Send all headers within ten seconds."
 )

@@ -1,6 +1,8 @@
 """The web server: uvicorn under gunicorn, with the limits that uvicorn lacks (docs/adr/0006)."""
 
 import asyncio
+import socket
+import struct
 from typing import Any
 
 import httptools
@@ -18,6 +20,9 @@ HEAD_LIMIT = 32 * 1024
 HEAD_SECONDS = 10.0
 """Time for them to arrive, from the connection or from their first byte."""
 
+SEND_SECONDS = 30.0
+"""Time for a client to take some of what waits for it, 64 KB or more: an answer that nobody takes holds a thread."""
+
 
 WHOLE_RESPONSE = "tracking.whole_response"
 """ASGI extension: ``scope["extensions"][WHOLE_RESPONSE](status, headers, body)`` answers in one call.
@@ -25,6 +30,15 @@ WHOLE_RESPONSE = "tracking.whole_response"
 ``headers`` are rendered lines; Date, Content-Length and Connection are added. What ASGI's two messages cost for
 each answer (headers matched, lowered and joined one by one) is a fifth of an issuance.
 """
+
+CLIENT = "tracking.client"
+"""ASGI extension: ``scope["extensions"][CLIENT]`` has ``gone`` and ``cut()``, for any thread that makes a long answer.
+
+uvicorn takes what is sent to a client that has gone and says nothing; so a thread would work on for nobody.
+"""
+
+_RESET = struct.pack("ii", 1, 0)
+"""struct linger, socket(7): closing sends RST and not FIN, which HTTP/1.0 would take for the end of the answer."""
 
 
 class WholeResponse:
@@ -76,6 +90,16 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk = 0
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._standstill: asyncio.TimerHandle | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is there any more to take an answer."""
+        return bool(self.transport.is_closing())
+
+    def cut(self) -> None:
+        """Break the connection, so that nobody takes what was sent for all there is; from any thread."""
+        self.loop.call_soon_threadsafe(self._reset)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Start the clock: a connection must say what it wants."""
@@ -86,7 +110,19 @@ class LimitedProtocol(HttpToolsProtocol):
         """Stop the clock."""
         if self._timer is not None:
             self._timer.cancel()
+        self._moving()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not take what waits for it: give it some time."""
+        super().pause_writing()
+        self._moving()
+        self._standstill = self.loop.call_later(SEND_SECONDS, self._reset)
+
+    def resume_writing(self) -> None:
+        """It took nearly all."""
+        self._moving()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless a head that is under way has grown too large."""
@@ -130,7 +166,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wait_at_most(self.timeout_keep_alive)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        extensions: dict[str, Any] = {WHOLE_RESPONSE: WholeResponse(cycle)}
+        extensions: dict[str, Any] = {WHOLE_RESPONSE: WholeResponse(cycle), CLIENT: self}
         cycle.scope["extensions"] = extensions
         super()._start_asgi_task(cycle, app)
 
@@ -139,6 +175,16 @@ class LimitedProtocol(HttpToolsProtocol):
         del msg
         if not self.transport.is_closing():
             self._refuse(problems.BAD_REQUEST)
+
+    def _moving(self) -> None:
+        if self._standstill is not None:
+            self._standstill.cancel()
+            self._standstill = None
+
+    def _reset(self) -> None:
+        if (connected := self.transport.get_extra_info("socket")) is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
 
     def _wait_at_most(self, seconds: float) -> None:
         self._deadline = self.loop.time() + seconds

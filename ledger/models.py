@@ -27,8 +27,17 @@ class IssuanceEvent(models.Model):
 
         db_table = "issuance_event"
         indexes = (
-            BrinIndex(fields=["requested_at"], name="issuance_event_requested_at"),
-            models.Index(fields=["customer_tag", "requested_at"], name="issuance_event_customer"),
+            models.Index(fields=["customer_tag", "serial"], name="issuance_event_customer"),
+            BrinIndex(
+                fields=["serial", "requested_at", "request_id", "principal", "origin", "destination"],
+                name="issuance_event_ranges",
+                opclasses=[
+                    *("int8_minmax_ops", "timestamptz_minmax_ops"),
+                    *("uuid_bloom_ops", "int8_bloom_ops", "text_bloom_ops", "text_bloom_ops"),
+                ],
+                pages_per_range=64,
+                autosummarize=True,
+            ),
         )
 
     def __str__(self) -> str:

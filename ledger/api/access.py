@@ -1,14 +1,9 @@
 """Who may read which part of the log."""
 
-from typing import Final
-
 from django.conf import settings
 
 from core.keys.domain import Scope
 from ledger.domain.tiles import ENTRIES
-
-ENTRIES_PATH: Final = "entries/"
-"""How the path of a bundle begins, below /tile/."""
 
 
 def scope(*, level: int) -> Scope | None:

@@ -20,7 +20,7 @@ from core.problems import ProblemError
 from ledger import reading
 from ledger.api import access, contract, reads
 from ledger.domain import tiles
-from ledger.domain.tiles import ENTRIES, WIDTH, TilePathError
+from ledger.domain.tiles import WIDTH, TilePathError
 from ledger.log import Connection
 
 TEXT = "text/plain; charset=utf-8"
@@ -80,8 +80,11 @@ class TileView(LogView):
 
     @property
     def scope(self) -> Scope | None:
-        """What the kind of tile needs that the path names."""
-        return access.scope(level=ENTRIES if self.kwargs["path"].startswith(access.ENTRIES_PATH) else 0)
+        """What the kind of tile needs that the path names; a path that names none is open to be told so."""
+        try:
+            return access.scope(level=tiles.parse(self.kwargs["path"]).level)
+        except TilePathError:
+            return None
 
     @extend_schema(**contract.TILE)
     @method_decorator(gzip_page)

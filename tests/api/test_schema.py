@@ -1,5 +1,6 @@
 """The contract: schema/openapi.yaml is valid, served, and what its examples say works."""
 
+import json
 import re
 from typing import Any
 from urllib.parse import urlencode
@@ -12,8 +13,11 @@ from openapi_spec_validator import validate
 from core import problems
 from core.contract import EVERYWHERE
 from ledger.domain import merkle, proof, tiles
-from tests.plugin import ROOT
+from tests.plugin import ROOT, Database
+from tests.support.keys import bearer, make_key
+from tests.support.lists import path
 from tests.support.operations import OPERATIONS
+from tests.support.web import ask
 
 COMMITTED = ROOT / "schema" / "openapi.yaml"
 
@@ -70,6 +74,9 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /v1/tracking-numbers/{number}/proof": LOG
     | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED},
     "GET /v1/validate/{number}": {problems.INVALID_PARAMETERS, *EVERYWHERE},
+    "GET /v1/tracking-numbers": LOG
+    | {problems.INVALID_PARAMETERS, problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_ACCEPTABLE}
+    | {problems.OVERLOADED},
 }
 
 
@@ -92,8 +99,32 @@ def test_every_problem_of_an_operation_is_described_with_an_example(document: di
 def test_no_operation_and_no_problem_is_left_out(document: dict[str, Any]) -> None:
     operations = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     assert operations == set(DESCRIBED)
-    of_no_operation = {problems.NOT_ACCEPTABLE, problems.UNSUPPORTED_MEDIA_TYPE}
+    of_no_operation = {problems.UNSUPPORTED_MEDIA_TYPE}
     assert set().union(*DESCRIBED.values()) == set(problems.ALL) - of_no_operation
+
+
+def test_the_examples_of_the_lists_filters_are_a_list_that_is_answered_as_described(
+    database: Database, lane_port: int, document: dict[str, Any]
+) -> None:
+    operation = document["paths"]["/v1/tracking-numbers"]["get"]
+    queries = {each["name"]: each for each in operation["parameters"] if each["in"] == "query"}
+    examples = {
+        name: next(iter(each["examples"].values()))["value"] for name, each in queries.items() if "examples" in each
+    }
+    assert set(queries) - set(examples) == {"cursor"}
+    answer = ask(lane_port, path(**examples), **bearer(make_key(database, "audit")))
+    assert answer.status_code == 200
+    page, listed = (document["components"]["schemas"][name] for name in ("TrackingNumberPage", "Listed"))
+    assert list(answer.json()) == list(page["properties"])
+    contents = operation["responses"]["200"]["content"]
+    (shown,) = contents["application/json"]["examples"].values()
+    assert list(shown["value"]["results"][0]) == list(listed["properties"])
+    for schema in (page, listed):
+        assert set(schema["required"]) == set(schema["properties"])
+    columns = [name for name in listed["properties"] if name != "links"]
+    (table,), (line,) = (contents[kind]["examples"].values() for kind in ("text/csv", "application/jsonl"))
+    assert table["value"].splitlines()[0].split(",") == columns
+    assert list(json.loads(line["value"])) == columns
 
 
 def test_the_proof_that_is_shown_has_the_form_of_one(document: dict[str, Any]) -> None:
@@ -117,9 +148,9 @@ def test_the_paths_of_tiles_are_described_as_they_are_read() -> None:
     paths += [f"0/000{width}" for width in widths]
     paths += [f"0/{index}{width}" for index in indices for width in widths[:3]]
     described = OPERATIONS["GET /tile/{path}"]["parameters"][0]["schema"]
-    for path in paths:
-        fits = re.search(described["pattern"], path) is not None and len(path) <= described["maxLength"]
-        assert fits == is_read(path), path
+    for tile in paths:
+        fits = re.search(described["pattern"], tile) is not None and len(tile) <= described["maxLength"]
+        assert fits == is_read(tile), tile
 
 
 def is_read(path: str) -> bool:

@@ -9,7 +9,6 @@ from tests.plugin import ROOT
 
 PENDING: Final = frozenset(
     {
-        "GET /v1/tracking-numbers",
         "POST /v1/tracking-numbers",
     }
 )

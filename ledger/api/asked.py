@@ -1,0 +1,120 @@
+"""What a request for a list asks for, and where in the list it is."""
+
+import struct
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest
+
+from core import cursors, problems
+from core.cursors import CursorError
+from core.keys.domain import Caller
+from core.problems import Detail, ProblemError
+from ledger import places, runtime
+from ledger.api import parameters
+from ledger.api.filters import EventFilters
+from ledger.domain import values
+from ledger.domain.values import ValueFlaw
+from ledger.listing import Place, Query
+from ledger.places import Extent
+
+JSON, CSV, JSON_LINES = "application/json", "text/csv", "application/jsonl"
+FORMATS: Final = {"json": JSON, "csv": CSV, "jsonl": JSON_LINES}
+ORDERS: Final = ("serial", "-serial")
+MOST, USUAL = 1000, 100
+"""Events of a page."""
+
+_PLACE: Final = struct.Struct("!QQQ?")  # size and top of the extent, serial, backward
+
+
+_OPTIONS: Final[dict[str, Callable[[str], object]]] = {
+    "order": partial(values.choice, choices=ORDERS),
+    "limit": partial(values.whole, low=1, high=MOST),
+    "cursor": str,
+    "format": partial(values.choice, choices=FORMATS),
+}
+"""What may be asked for beside the filters."""
+NAMES: Final[tuple[str, ...]] = (*EventFilters.base_filters, *_OPTIONS)
+
+
+class Asked(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        query: what is listed.
+        media_type: as what.
+        place: where the page is; None: it is the first.
+        limit: events of the page at most.
+        context: what tells this list from others.
+    """
+
+    query: Query
+    media_type: str
+    place: Place | None
+    limit: int
+    context: bytes
+
+    def cursor(self, place: Place | None) -> str | None:
+        """The cursor for a place in this list."""
+        if place is None:
+            return None
+        return cursors.seal(_PLACE.pack(*self.query.extent, *place), self.context)
+
+
+def read(request: HttpRequest, caller: Caller | None) -> Asked:
+    """What a request asks for.
+
+    Raises:
+        ProblemError: INVALID_PARAMETERS with every flaw, or NOT_ACCEPTABLE.
+        As ledger.places.published.
+    """
+    bound_to = None if caller is None else caller.customer_id
+    given = parameters.read(request.META.get("QUERY_STRING", "").encode("latin-1"), NAMES)
+    filters = EventFilters(given.texts, runtime.key_ring(settings.ENV), customer_id=bound_to)
+    wrong = [*given.flaws, *filters.flaws, *_flaws(given.texts)]
+    media_type = FORMATS.get(given.texts.get("format", "")) or request.get_preferred_type(list(FORMATS.values()))
+    if media_type not in {JSON, None}:
+        whole = "An export holds everything that matches: leave this out, or ask for JSON."
+        wrong += [Detail(name, "not-allowed", whole) for name in ("cursor", "limit") if name in given.texts]
+    if wrong:
+        raise ProblemError(problems.INVALID_PARAMETERS, errors=wrong)
+    if media_type is None:
+        raise ProblemError(problems.NOT_ACCEPTABLE)
+    chosen, texts = filters.chosen, given.texts
+    descending = texts.get("order") == "-serial"
+    context = msgspec.json.encode((chosen, descending, bound_to), order="sorted")
+    extent, place = _unsealed(texts.get("cursor"), context)
+    query = Query(
+        filters.qs,
+        chosen.get("issued_after"),
+        chosen.get("issued_before"),
+        extent or places.published(),
+        descending,
+    )
+    return Asked(query, media_type, place, int(texts.get("limit", USUAL)), context)
+
+
+def _flaws(texts: dict[str, str]) -> list[Detail]:
+    """What is wrong with the options."""
+    found = []
+    for name, reader in _OPTIONS.items():
+        try:
+            if name in texts:
+                reader(texts[name])
+        except ValueFlaw as flaw:
+            found.append(Detail(name, flaw.code, flaw.detail))
+    return found
+
+
+def _unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place | None]:
+    if cursor is None:
+        return None, None
+    try:
+        size, top, serial, backward = _PLACE.unpack(cursors.unseal(cursor, context))
+    except CursorError:
+        detail = "This is no cursor of this list. Follow `next` and `previous` as they are, or begin without a cursor."
+        raise ProblemError(problems.INVALID_PARAMETERS, errors=[Detail("cursor", "cursor", detail)]) from None
+    return Extent(size, top), Place(serial, backward)

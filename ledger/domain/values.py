@@ -1,0 +1,136 @@
+"""Values that callers give in a query: how the text of each is read, and what is said of one that can't be.
+
+ASCII is asked for before any conversion: `int` takes digits of other scripts, `uuid.UUID` braces, and `ß` raised
+is South Sudan.
+"""
+
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+import pycountry
+
+COUNTRIES: Final = frozenset(country.alpha_2 for country in pycountry.countries) | {"XK"}
+"""Assigned ISO 3166-1 alpha-2 codes, and XK, which carriers use for Kosovo."""
+LAST_MOMENT: Final = 253_402_300_799_999_999
+"""The end of the year 9999, the last that RFC 3339 can write, in microseconds of the Unix epoch."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_COUNTRY = re.compile("[A-Za-z]{2}")
+_ROUTE = re.compile("([A-Za-z]{2})-([A-Za-z]{2})")
+_TIME = re.compile(
+    "([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}):([0-9]{2}:[0-9]{2})(?:[.]([0-9]{1,6}))?([Zz]|[-+][0-9]{2}:[0-9]{2})"
+)
+_HOURS = {f"{hour:02}": hour * 3600 for hour in range(24)}
+_CLOCK = {f"{second // 60:02}:{second % 60:02}": second for second in range(3600)}
+_SPACE_FOR_PLUS = re.compile(" (?=[0-9]{2}:[0-9]{2}$)")
+_UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_WHOLE = re.compile("[0-9]{1,16}")
+
+
+class ValueFlaw(Exception):  # noqa: N818  # it is a flaw of the caller's value, not an error of ours
+    """This value can't be read.
+
+    Attributes:
+        code: for programs: empty, encoding, format, range, country, choice.
+        detail: for people; never repeats the value.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+
+
+def decoded(raw: bytes) -> str:
+    """Undo the percent-encoding of application/x-www-form-urlencoded, strictly; raises ValueFlaw."""
+    raw = raw.replace(b"+", b" ")
+    if _BAD_ESCAPE.search(raw):
+        raise ValueFlaw("encoding", "A percent sign must be followed by two hex digits.")
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise ValueFlaw("encoding", "This is not valid UTF-8.") from None
+
+
+def country(text: str) -> str:
+    """A country's code, raised; ValueFlaw where it is none."""
+    if not _COUNTRY.fullmatch(text):
+        raise malformed(text, "Two letters of ISO 3166-1 alpha-2 are expected, such as MY.")
+    if (code := text.upper()) not in COUNTRIES:
+        raise ValueFlaw("country", "This is not an assigned ISO 3166-1 alpha-2 code, nor XK.")
+    return code
+
+
+def route(text: str) -> tuple[str, str]:
+    """Origin and destination of ``MY-ID``, raised; ValueFlaw where it is none."""
+    match = _ROUTE.fullmatch(text)
+    if match is None:
+        raise malformed(text, "Two codes of ISO 3166-1 alpha-2 with a hyphen between them are expected, such as MY-ID.")
+    return country(match[1]), country(match[2])
+
+
+def moment(text: str) -> int:
+    """Microseconds of the Unix epoch of a time in RFC 3339 with an offset, from 1970 to 9999; raises ValueFlaw.
+
+    A plus typed unescaped means a space in a query; here it can only be the plus that it was, so it is read as one.
+    """
+    match = _TIME.fullmatch(_SPACE_FOR_PLUS.sub("+", text))
+    if match is None:
+        raise malformed(text, "RFC 3339 with an offset is expected, such as 2018-11-20T19:29:32.5+08:00.")
+    day, hour, clock, fraction, offset = match.groups()
+    if day.startswith("0000"):
+        raise _outside()
+    start, hours, seconds = _day(day, offset), _HOURS.get(hour), _CLOCK.get(clock)
+    if start is None or hours is None or seconds is None:
+        raise ValueFlaw("format", "There is no such date, time or offset.")
+    found = start + (hours + seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
+    if not 0 <= found <= LAST_MOMENT:
+        raise _outside()
+    return found
+
+
+def uuid(text: str) -> bytes:
+    """The 16 bytes of a UUID; raises ValueFlaw."""
+    if not _UUID.fullmatch(text):
+        raise malformed(text, "A UUID is expected: hex digits as 8-4-4-4-12.")
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A whole number from ``low`` to ``high``; raises ValueFlaw."""
+    if not _WHOLE.fullmatch(text):
+        raise malformed(text, f"A whole number from {low} to {high} is expected, in digits.")
+    if not low <= (number := int(text)) <= high:
+        raise ValueFlaw("range", f"The number must lie between {low} and {high}.")
+    return number
+
+
+def choice(text: str, choices: Collection[str]) -> str:
+    """One of some words; raises ValueFlaw."""
+    if text not in choices:
+        raise ValueFlaw("choice", f"One of these is expected: {', '.join(choices)}.")
+    return text
+
+
+def malformed(text: str, detail: str) -> ValueFlaw:
+    """What is said of a value of the wrong form; where there is none, that."""
+    return ValueFlaw("format", detail) if text else ValueFlaw("empty", "A value is required.")
+
+
+def _outside() -> ValueFlaw:
+    return ValueFlaw("range", "The time must lie between 1970 and 9999.")
+
+
+@lru_cache(4096)
+def _day(day: str, offset: str) -> int | None:
+    """The start of a day, in microseconds of the Unix epoch; times of the same day share it."""
+    try:
+        start = datetime.fromisoformat(f"{day}T00:00:00{offset}".upper()) - _EPOCH
+    except ValueError:
+        return None
+    return (start.days * 86_400 + start.seconds) * 1_000_000

@@ -1,0 +1,97 @@
+"""The list of events: which it holds, in which order, page by page, while more are issued."""
+
+import pytest
+
+from tests.plugin import Database
+from tests.support import lists
+from tests.support.history import issue
+from tests.support.keys import bearer, make_key
+from tests.support.lists import PATH, follow, in_order, leaves, numbers, path
+from tests.support.sealing import Sealer, until_published
+from tests.support.service import ServiceFactory
+from tests.support.web import ask
+
+BEFORE, MEANWHILE, LIMIT = 600, 6000, 83
+ORDERS = ("serial", "-serial")
+
+
+@pytest.fixture(scope="module")
+def busy_port(database: Database, service: ServiceFactory) -> int:
+    """Two workers, so two writers, each with blocks of its own."""
+    return service(database, WEB_CONCURRENCY="2").port
+
+
+@pytest.fixture(scope="module")
+def auditor(database: Database, busy_port: int) -> str:
+    assert busy_port
+    return make_key(database, "audit")
+
+
+def test_an_empty_log_has_an_empty_list(busy_port: int, auditor: str) -> None:
+    answer = ask(busy_port, PATH, **bearer(auditor))
+    assert answer.json() == {"next": None, "previous": None, "results": [], "size": 0}
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/json", "no-store")
+
+
+@pytest.fixture(scope="module")
+def grown(database: Database, busy_port: int, auditor: str) -> list[tuple[str, lists.Listed]]:
+    """Lists that were paged through, either way, while several writers issued and the sealer sealed."""
+    with Sealer(database):
+        issue(busy_port, BEFORE)
+        until_published(database, BEFORE)
+        read: list[tuple[str, lists.Listed]] = []
+        with lists.issuing(busy_port, MEANWHILE) as issued:
+            while not issued.done():
+                read += [(order, follow(busy_port, auditor, path(order=order, limit=LIMIT))) for order in ORDERS]
+        until_published(database, BEFORE + MEANWHILE)
+    return read
+
+
+def test_paging_neither_skips_nor_repeats_while_issuing_goes_on(
+    busy_port: int, auditor: str, grown: list[tuple[str, lists.Listed]]
+) -> None:
+    assert len({listed.size for _, listed in grown}) > 2, "the log grew meanwhile"
+    log = leaves(busy_port, auditor, BEFORE + MEANWHILE)
+    for order, listed in grown:
+        expected = in_order(log[: listed.size])
+        assert listed.rows == (expected if order == "serial" else expected[::-1])
+    assert any(numbers(in_order(log[: listed.size])) != numbers(log[: listed.size]) for _, listed in grown), (
+        "the writers worked side by side, so leaves and serials differ in order"
+    )
+
+
+def test_a_list_that_was_begun_stays_the_same_list(
+    busy_port: int, auditor: str, grown: list[tuple[str, lists.Listed]]
+) -> None:
+    order, listed = next((order, listed) for order, listed in grown if len(listed.links) > 5)
+    again = follow(busy_port, auditor, listed.links[1])
+    assert again.size == listed.size
+    assert again.rows == listed.rows[LIMIT:], order
+    assert follow(busy_port, auditor, path(order=order)).size == BEFORE + MEANWHILE, "a new one has all"
+
+
+def test_pages_lead_back_the_way_they_came(busy_port: int, auditor: str, grown: list[tuple[str, lists.Listed]]) -> None:
+    assert grown
+    for order in ORDERS:
+        there = follow(busy_port, auditor, path(order=order, limit=500))
+        back = follow(busy_port, auditor, there.links[-1], by="previous")
+        assert back.rows == there.rows[::-1]
+        first = ask(busy_port, back.links[-1], **bearer(auditor)).json()
+        assert first["previous"] is None
+        assert follow(busy_port, auditor, first["next"]).rows == there.rows[500:]
+
+
+def test_a_cursor_goes_with_any_limit(busy_port: int, auditor: str, grown: list[tuple[str, lists.Listed]]) -> None:
+    assert grown
+    whole = follow(busy_port, auditor, path(limit=1000)).rows
+    link = ask(busy_port, path(limit=10), **bearer(auditor)).json()["next"]
+    assert "limit=10&" in link
+    assert ask(busy_port, link.replace("limit=10&", "limit=3&"), **bearer(auditor)).json()["results"] == whole[10:13]
+
+
+def test_a_page_has_a_hundred_unless_another_number_is_asked_for(
+    busy_port: int, auditor: str, grown: list[tuple[str, lists.Listed]]
+) -> None:
+    assert grown
+    for query, expected in ((PATH, 100), (path(limit=1), 1), (path(limit=1000), 1000)):
+        assert len(ask(busy_port, query, **bearer(auditor)).json()["results"]) == expected
