@@ -11,7 +11,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run test check fix bench docs requirements lint types imports migrations deploy
+.PHONY: help run test check fix bench docs requirements lint types imports migrations schema deploy
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -23,9 +23,9 @@ run: .venv/.dev ## start everything at http://127.0.0.1:8000 (PORT=…, DATA_DIR
 test: .venv/.dev ## run the tests; ARGS="-k name" picks some
 	@$(python) -m pytest $(ARGS)
 
-check: .venv/.dev ## lint, types, imports, migrations, production settings
+check: .venv/.dev ## lint, types, imports, migrations, schema, production settings
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
-		types lint imports migrations deploy
+		types lint imports migrations schema deploy
 
 fix: .venv/.dev ## let ruff repair and format what it can
 	@$(python) -m ruff check --fix --quiet . || failed=1; $(python) -m ruff format --quiet . && [ -z "$$failed" ]
@@ -51,6 +51,8 @@ imports: .venv/.dev
 	@$(python) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 migrations: .venv/.dev
 	@$(python) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
+schema: .venv/.dev
+	@$(python) manage.py spectacular --validate --fail-on-warn --file /dev/null && echo "schema: fine"
 deploy: .venv/.dev
 	@$(production) $(python) manage.py check --deploy --fail-level WARNING
 

@@ -66,9 +66,9 @@ def measure(options: argparse.Namespace) -> int:
     return 0 if reached else 1
 
 
-def events(routes: int) -> Iterator[list[Event]]:
+def events(routes: int, numbering: Numbering | None = None) -> Iterator[list[Event]]:
     """Batches of the two writers in turn, each from its own blocks, as the service would write them; without end."""
-    numbering = Numbering(secrets.token_bytes(32))
+    numbering = numbering or Numbering(secrets.token_bytes(32))
     tags = [secrets.token_bytes(32) for _ in range(orders.CUSTOMERS)]
     pairs = orders.routes(routes)
     moment = _START

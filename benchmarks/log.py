@@ -1,19 +1,22 @@
-"""The log by itself: catching up, storage, and a proof's cost on a short log and on a long one."""
+"""The log by itself: catching up, storage, verifying, and a proof's cost on a short log and on a long one."""
 
 import argparse
 import asyncio
+import os
 import random
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import batched, islice
 
 import psycopg
 from psycopg import IsolationLevel
 
 from benchmarks import cpu, flat, record
-from benchmarks.database import Cluster
+from benchmarks.database import ROOT, Cluster
 from core.databases import APPLICATION_ROLE, SEALER_ROLE
 from core.session import Session
+from issuance.domain.number import Numbering
 from ledger import reading, store
 from ledger.domain.entry import Event
 from ledger.domain.note import SignerKey
@@ -22,10 +25,11 @@ from ledger.log import Nodes
 from ledger.publication import Folder
 from ledger.sealer import Sealer
 
-GOAL_CATCH_UP, GOAL_LOADED, GOAL_SLOW = 40_000, 40, 150
+GOAL_CATCH_UP, GOAL_VERIFY, GOAL_LOADED, GOAL_SLOW = 40_000, 60_000, 40, 150
 _ROUTES = 60
 _ROUND = flat.WRITERS * BLOCK_SIZE
 _LOADED_TICK = 1_024
+_LOADED_ROUNDS = 30
 _PROOFS = 2_000
 _VACUUM = 250
 _TABLES = ("tree_state", "block_cursor", "run", "tile", "checkpoint")
@@ -43,18 +47,20 @@ def measure(options: argparse.Namespace) -> int:
     """Measure and print; the exit code says whether the goals are reached."""
     with Cluster(options.folder) as cluster:
         cluster.create(_DATABASE)
-        bench = _Bench(cluster)
+        bench = Ledger(cluster, _DATABASE)
         bench.fill(options.small)
         bench.catch_up()
         small = bench.proof()
         one = bench.storage(1, in_turn=False)
         turns = bench.storage(1, in_turn=True)
-        many = bench.storage(_LOADED_TICK, in_turn=True)
+        many = bench.storage(_LOADED_TICK, in_turn=True, rounds=_LOADED_ROUNDS)
         before = bench.count
+        _, short_memory = bench.verify()
         bench.fill(options.large)
         added = bench.count - before
         seconds, own, session = bench.catch_up()
         large = bench.proof()
+        verifying, memory = bench.verify()
         bench.close()
     text = "\n".join(
         (
@@ -62,6 +68,9 @@ def measure(options: argparse.Namespace) -> int:
             "|---|--:|--:|",
             f"| catching up with {added:,} events | {added / seconds:,.0f}/s | {GOAL_CATCH_UP:,}/s |",
             f"| CPU an event, sealer and its session | {own / added:.1f} and {session / added:.1f} us | |",
+            f"| `verify_ledger`, events a second of CPU, PostgreSQL's too | {1e6 / verifying:,.0f} | {GOAL_VERIFY:,} |",
+            f"| its memory at most, {before:,} events | {short_memory / 1024:.0f} MB | |",
+            f"| its memory at most, {bench.count:,} events | {memory / 1024:.0f} MB | the same |",
             f"| storage an event, {_LOADED_TICK} a tick | {many:.1f} bytes | {GOAL_LOADED} |",
             f"| storage an event, one a tick, one worker | {one:.1f} bytes | {GOAL_SLOW} |",
             f"| the same, two workers in turn | {turns:.1f} bytes | {GOAL_SLOW} |",
@@ -72,24 +81,28 @@ def measure(options: argparse.Namespace) -> int:
     print(text)
     if options.record:
         record.section("log", text)
-    return 0 if added / seconds >= GOAL_CATCH_UP and many <= GOAL_LOADED and one <= GOAL_SLOW else 1
+    reached = added / seconds >= GOAL_CATCH_UP and 1e6 / verifying >= GOAL_VERIFY
+    return 0 if reached and many <= GOAL_LOADED and one <= GOAL_SLOW else 1
 
 
-class _Bench:
+class Ledger:
     """One ledger that grows: its writers live, its sealer works in this process."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, database: str) -> None:
+        """Take an empty database of a cluster."""
         self.count = 0
         self._cluster = cluster
-        self._batches = flat.events(_ROUTES)
-        self._key = SignerKey.make("bench.test/log")
-        self._superuser = cluster.session(_DATABASE)
+        self._database = database
+        self._settings = cluster.environment(database)
+        self._batches = flat.events(_ROUTES, Numbering(bytes.fromhex(self._settings["NUMBER_KEY"])))
+        self._key = SignerKey.parse(self._settings["LEDGER_KEY"])
+        self._superuser = cluster.session(database)
         for writer in range(flat.WRITERS):
             self._superuser.execute("SELECT pg_advisory_lock(%s::bigint)", [writer])
-        self._connection = psycopg.connect(cluster.sealing_url(_DATABASE), autocommit=True)
+        self._connection = psycopg.connect(cluster.sealing_url(database), autocommit=True)
         self._connection.isolation_level = IsolationLevel.REPEATABLE_READ
         self._connection.execute(f"SET ROLE {SEALER_ROLE}".encode())
-        self._sealer = Sealer(self._connection, self._key, Folder(cluster.publication(_DATABASE)), 0)
+        self._sealer = Sealer(self._connection, self._key, Folder(cluster.publication(database)), 0)
 
     def close(self) -> None:
         """End its sessions."""
@@ -100,11 +113,19 @@ class _Bench:
         """Append whole blocks of events until there are ``size``, and leave them unsealed."""
 
         async def fill(session: Session) -> None:
-            whole = -(-(size - self.count) // _ROUND) * _ROUND
-            self.count = await flat.fill(session, self._batches, self.count, self.count + whole)
+            whole = self.count + _whole(size - self.count)
+            self.count = await flat.fill(session, self._batches, self.count, whole)
 
         self._with_session(fill)
         self._lease()
+
+    def grow(self, size: int, each: int) -> None:
+        """Append whole blocks until there are ``size`` events, with a checkpoint after ``each`` of them."""
+        added = _whole(size - self.count)
+        events = (event for batch in self._batches for event in batch)
+        self._lease(added)
+        self._with_session(lambda session: self._append(session, islice(events, added), each))
+        self.count += added
 
     def catch_up(self) -> tuple[float, float, float]:
         """Tick until nothing is left: seconds, and CPU microseconds of this process and of the sealer's session."""
@@ -115,12 +136,26 @@ class _Bench:
         after = time.perf_counter(), time.process_time(), cpu.used(backend)
         return after[0] - before[0], (after[1] - before[1]) * 1e6, after[2] - before[2]
 
-    def storage(self, each: int, *, in_turn: bool) -> float:
+    def verify(self) -> tuple[float, int]:
+        """`manage.py verify_ledger`: CPU microseconds an event, PostgreSQL's included, and its memory at most in kB."""
+        server = self._cluster.server.pid
+        assert server is not None  # noqa: S101  # it runs
+        before = cpu.used(server)
+        command = [sys.executable, str(ROOT / "manage.py"), "verify_ledger"]
+        quiet = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_WRONLY, 0) for stream in (1, 2)]
+        pid = os.posix_spawn(sys.executable, command, self._settings, file_actions=quiet)
+        _, status, used = os.wait4(pid, 0)
+        if status:
+            raise RuntimeError("The log does not verify.")
+        spent = (used.ru_utime + used.ru_stime) * 1e6 + cpu.used(server) - before
+        return spent / self.count, used.ru_maxrss
+
+    def storage(self, each: int, *, in_turn: bool, rounds: int = 1) -> float:
         """Bytes an event of the log's tables, at ``each`` events a tick of one worker, or of two in turn."""
         for _ in range(2):  # the first round fills what is then used again and again
-            events = [event for batch in islice(self._batches, _ROUND // flat.BATCH) for event in batch]
-            if in_turn:
-                events.sort(key=lambda event: (event.serial % BLOCK_SIZE, event.serial))
+            events = [event for batch in islice(self._batches, rounds * _ROUND // flat.BATCH) for event in batch]
+            if in_turn:  # each worker uses its blocks one after the other
+                events.sort(key=lambda event: (event.serial // _ROUND, event.serial % BLOCK_SIZE, event.serial))
             else:
                 events.sort(key=lambda event: event.serial)
             self._lease(len(events))
@@ -137,7 +172,7 @@ class _Bench:
         )
         numbers = [str(number) for (number,) in found]
         known = Nodes()
-        with psycopg.connect(self._cluster.serving_url(_DATABASE), autocommit=True) as connection:
+        with psycopg.connect(self._cluster.serving_url(self._database), autocommit=True) as connection:
             backend = connection.info.backend_pid
             for number in numbers[:_PROOFS]:  # the second half is measured: other numbers, and caches that are warm
                 reading.inclusion(connection, self._key.verifier, number, known)
@@ -147,7 +182,7 @@ class _Bench:
             after = time.process_time(), cpu.used(backend)
         return ((after[0] - before[0]) * 1e6 + after[1] - before[1]) / _PROOFS
 
-    async def _append(self, session: Session, events: list[Event], each: int) -> None:
+    async def _append(self, session: Session, events: Iterable[Event], each: int) -> None:
         for turn, chunk in enumerate(batched(events, each)):
             await store.append(session, chunk)
             self._sealer.tick()
@@ -171,10 +206,15 @@ class _Bench:
 
     def _with_session(self, work: Callable[[Session], Awaitable[None]]) -> None:
         async def run() -> None:
-            session = await Session.connect(self._cluster.serving_url(_DATABASE), APPLICATION_ROLE)
+            session = await Session.connect(self._cluster.serving_url(self._database), APPLICATION_ROLE)
             try:
                 await work(session)
             finally:
                 session.close()
 
         asyncio.run(run())
+
+
+def _whole(events: int) -> int:
+    """So many events or a few more: as many as fill a block of each writer."""
+    return -(-events // _ROUND) * _ROUND

@@ -71,6 +71,19 @@ BARE = Target(
     command=[*_GUNICORN, "-k", "uvicorn_worker.UvicornWorker", "benchmarks.peers.bare:application"],
     issues=False,
 )
+_STOCK = [*_GUNICORN, "-k", "gthread", "--threads", "2"]
+DRF = Target(
+    name="drf",
+    title="Django REST framework",
+    command=[*_STOCK, "benchmarks.peers.drf:application"],
+)
+DJANGO = Target(
+    name="django",
+    title="this service's Django",
+    command=[*_STOCK, "core.wsgi:application"],
+    issues=False,
+)
+"""What of the service is Django's, as gunicorn serves any Django: no number is asked of it here."""
 TARGETS = (
     SERVICE,
     BARE,
@@ -95,10 +108,6 @@ TARGETS = (
             *("--no-access-log", "--no-proxy-headers", "--log-level", "warning", "--backlog", "4096"),
         ],
     ),
-    Target(
-        name="drf",
-        title="Django REST framework",
-        command=[*_GUNICORN, "-k", "gthread", "--threads", "2", "benchmarks.peers.drf:application"],
-    ),
+    DRF,
 )
 PGBENCH = "pgbench"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
 from core import problems
@@ -14,6 +14,19 @@ _FLAWS: Final = (
     {"parameter": "weight", "code": "range", "detail": "The weight must be more than 0 and at most 1000 kg."},
     {"parameter": "customer_slug", "code": "missing", "detail": "This parameter is required."},
 )
+EVERYWHERE = (
+    problems.BAD_REQUEST,
+    problems.METHOD_NOT_ALLOWED,
+    problems.REQUEST_TIMEOUT,
+    problems.HEADERS_TOO_LARGE,
+    problems.INTERNAL,
+)
+"""What any request may be answered with, whatever it asks for: the server and the middleware see it first."""
+
+
+@extend_schema_field({"type": "string", "format": "uri-reference"})
+class UriReferenceField(serializers.CharField):
+    """A URI, or a path of this service (RFC 3986, section 4.1)."""
 
 
 class FlawSerializer(serializers.Serializer[Any]):
@@ -27,11 +40,11 @@ class FlawSerializer(serializers.Serializer[Any]):
 class ProblemSerializer(serializers.Serializer[Any]):
     """RFC 9457 problem details."""
 
-    type = serializers.CharField(help_text="A relative reference; it leads to a description.")
+    type = UriReferenceField(help_text="What kind of problem this is; it leads to a description.")
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    instance = serializers.CharField(help_text="The path of the request, without its query.")
+    instance = UriReferenceField(help_text="The path of the request, without its query.")
     request_id = serializers.UUIDField()
     errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
 
@@ -39,10 +52,17 @@ class ProblemSerializer(serializers.Serializer[Any]):
 def problem_responses(
     instance: str, *kinds: Problem, flaws: Sequence[dict[str, str]] = _FLAWS
 ) -> dict[tuple[int, str], OpenApiResponse]:
-    """One response per status, with an example per problem type; ``flaws`` are those of invalid parameters."""
+    """One response per status, with an example per problem type.
+
+    Args:
+        instance: the path of the request.
+        kinds: what the operation may answer with; EVERYWHERE need not be given.
+        flaws: those of invalid parameters.
+    """
     responses: dict[tuple[int, str], OpenApiResponse] = {}
-    for status in sorted({kind.status for kind in kinds}):
-        same = [kind for kind in kinds if kind.status == status]
+    every = dict.fromkeys((*kinds, *EVERYWHERE))
+    for status in sorted({kind.status for kind in every}):
+        same = [kind for kind in every if kind.status == status]
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(
             ProblemSerializer,
             description="; ".join(kind.title for kind in same) + ".",

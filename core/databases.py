@@ -13,9 +13,11 @@ SEALER_ROLE = "tracking_sealer"
 def django_database(url: str, *, role: str | None) -> dict[str, Any]:
     """One entry of Django's DATABASES from a libpq URL; ``role`` is taken on after the login."""
     parts = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
-    options = {
+    options: dict[str, Any] = {
         name: value for name, value in parts.items() if name not in {"dbname", "user", "password", "host", "port"}
     }
+    # Lets statements be prepared whose plan costs more than their execution. Django's own cursors prepare none.
+    options["prepare_threshold"] = 5
     if role is not None:
         options["assume_role"] = role
     return {

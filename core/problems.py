@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import uuid_utils
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -108,6 +109,13 @@ UNKNOWN_NUMBER = Problem(
     "This number was never issued",
     "Compare it with the label; the ledger has every number that was ever issued here.",
 )
+CHECK_CHARACTER = Problem(
+    "check-character",
+    404,
+    "The check character does not fit",
+    "A character of the number is wrong, or two have changed places; `detail` says which check character was expected. "
+    "Compare it with the label.",
+)
 NOT_YET_SEALED = Problem(
     "not-yet-sealed",
     404,
@@ -198,7 +206,8 @@ def respond(
 ) -> HttpResponse:
     """The same as a Django response, with the headers that go with the problem."""
     request_id = str(uuid_utils.uuid7())
-    body = encode(problem, instance=request.path, request_id=request_id, detail=detail, errors=errors)
+    instance = escape_uri_path(request.path)
+    body = encode(problem, instance=instance, request_id=request_id, detail=detail, errors=errors)
     headers = problem.headers | {"X-Request-ID": request_id, "Cache-Control": "no-store"}
     return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=headers)
 

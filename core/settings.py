@@ -108,6 +108,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "Issues tracking numbers, and proves years later what it gave to whom and when.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.1",
+    "LICENSE": {"name": "All rights reserved"},
+    "SERVERS": [{"url": "/", "description": "Wherever this document is served."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["core.keys.drf.Scoped"],
     "SERVE_AUTHENTICATION": [],
@@ -121,12 +123,24 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
             }
         }
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "schema.headers.add_problem_headers",
+        "schema.links.add_links",
+    ],
     "SORT_OPERATION_PARAMETERS": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"tryItOutEnabled": True, "displayRequestDuration": True, "persistAuthorization": True},
+    "SWAGGER_UI_SETTINGS": {
+        "tryItOutEnabled": True,
+        "displayRequestDuration": True,
+        "persistAuthorization": True,
+        "deepLinking": True,
+        "validatorUrl": None,  # else it has swagger.io read the schema
+    },
     "TAGS": [
         {"name": "Issuing", "description": "Numbers, one at a time."},
+        {"name": "Numbers", "description": "What is known of a number, and what its label tells."},
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
         {"name": "Reports", "description": "What was issued, counted up to the log's sealed head."},
     ],

@@ -1,14 +1,19 @@
 """Every path of the service but the issuance lane's fast way in."""
 
-from django.urls import include, path
+from django.urls import include, path, register_converter
 
 from core import health
+from core.converters import AnyText
 from issuance.api import NextTrackingNumberView
+from issuance.validate import ValidateView
+
+register_converter(AnyText, "text")
 
 urlpatterns = [
     path("next-tracking-number", NextTrackingNumberView.as_view()),
     # Answered, not redirected: a redirect would make a second request. One of the two is enough in the schema.
     path("next-tracking-number/", NextTrackingNumberView.as_view(schema=None)),
+    path("v1/validate/<text:number>", ValidateView.as_view()),
     path("livez", health.livez),
     path("", include("ledger.api.urls")),
     path("", include("reports.api.urls")),

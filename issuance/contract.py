@@ -113,9 +113,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             "Makes a retry safe: the same key and parameters give the same number.",
             pattern=r"^[!-+\--~]{1,255}$",
         ),
-        _header(
-            "X-Request-ID", "A UUID that names this request; without one the service makes a UUIDv7.", format="uuid"
-        ),
+        _header("X-Request-ID", "Names this request, if it is a UUID; else the service makes a UUIDv7."),
         OpenApiParameter(
             "Idempotency-Replayed",
             {"type": "string", "enum": ["true"]},
@@ -124,10 +122,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             description="Present where the number was issued before, under the same Idempotency-Key.",
         ),
         OpenApiParameter(
-            "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=True, description="This request's id."
-        ),
-        OpenApiParameter(
-            "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[503], description="Seconds to wait."
+            "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=[200], description="The request's id."
         ),
     ],
     "responses": {
@@ -158,16 +153,11 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             problems.INVALID_PARAMETERS,
             problems.INVALID_HEADER,
             problems.BODY_NOT_ALLOWED,
-            problems.BAD_REQUEST,
             problems.UNAUTHORIZED,
             problems.UNINTENDED,
             problems.MISSING_SCOPE,
             problems.OTHER_CUSTOMER,
-            problems.METHOD_NOT_ALLOWED,
-            problems.REQUEST_TIMEOUT,
             problems.IDEMPOTENCY_KEY_REUSED,
-            problems.HEADERS_TOO_LARGE,
-            problems.INTERNAL,
             problems.DATABASE_UNAVAILABLE,
             problems.OVERLOADED,
             problems.SHUTTING_DOWN,

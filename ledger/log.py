@@ -60,6 +60,18 @@ class State(NamedTuple):
     published_signature: bytes | None
 
 
+def planned_once(connection: Connection, statement: bytes, given: Sequence[Any]) -> tuple[Any, ...]:
+    """The row of a statement over ``tree_state``, planned once a session: for some that takes longer than to execute.
+
+    Django's own cursors prepare nothing. Where the session's prepare_threshold is None, neither does this.
+    """
+    cursor: psycopg.Cursor[tuple[Any, ...]] = psycopg.Cursor(connection)
+    row = cursor.execute(statement, given, prepare=True, binary=True).fetchone()
+    if row is None:
+        raise LogError("The table tree_state has no row.")
+    return row
+
+
 def read_state(connection: Connection) -> State:
     """The one row of ``tree_state``; LogError where it is gone."""
     row = connection.execute(_STATE).fetchone()
@@ -195,8 +207,9 @@ def read_rows(connection: Connection, ranges: Sequence[tuple[int, int]]) -> Iter
         count, data = pg.get_copy_data(0)
         if count < 0:
             break
-        row = bytes(data[skip:])
-        skip = 0
+        row = data.tobytes()
+        if skip:
+            row, skip = row[skip:], 0
         if row != _TRAILER:
             yield row
     while (outcome := pg.get_result()) is not None:

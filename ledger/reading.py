@@ -1,6 +1,6 @@
 """What is asked of the log from outside: proofs, the checkpoint, tiles, bundles; three statements each at most."""
 
-import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -31,8 +31,6 @@ _LEAF = """
                           WHERE first_serial <= e.serial ORDER BY first_serial DESC LIMIT 1) r
              ON r.last_serial >= e.serial"""
 _PUBLISHED = "SELECT published_size, published_root, published_signature FROM tree_state"
-_NUMBER = re.compile("[0-9A-Z]{1,16}", re.ASCII)
-"""What a carrier takes for a number; PostgreSQL is asked for nothing else, such as NUL, which it takes for an error."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -61,14 +59,17 @@ def checkpoint(connection: Connection, key: VerifierKey) -> str:
 def inclusion(connection: Connection, key: VerifierKey, number: str, known: Nodes) -> str:
     """The proof that a number's event is in the log (c2sp.org/tlog-proof@v1); it was verified.
 
-    ``known`` is of the same log; where it turns out not to be, it is cleared, and the next proof is made anew.
+    Args:
+        connection: to the database.
+        key: the log's.
+        number: of the form that ledger.domain.form.check wants.
+        known: hashes of the same log; where they turn out not to be, they are let go of, and the next proof is made
+            anew.
 
     Raises:
         UnknownNumberError, NotSealedError: there is none, or not yet.
         LogError: event, tiles and signature don't fit together.
     """
-    if not _NUMBER.fullmatch(number):
-        raise UnknownNumberError
     *columns, index, size, root, signature = _one(connection, _LEAF, number)
     if columns[0] is None:
         raise UnknownNumberError
@@ -78,7 +79,7 @@ def inclusion(connection: Connection, key: VerifierKey, number: str, known: Node
     hashes = log.read_hashes(connection, path, size, known)
     tree, text = _published(key, size, root, signature)
     try:
-        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(_event(columns))), hashes, tree.root)
+        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(event(columns))), hashes, tree.root)
     except ProofError as error:
         known.clear()
         raise LogError(f"The event of {number} is not leaf {index} of the tree that was signed.") from error
@@ -101,16 +102,21 @@ def tile(connection: Connection, wanted: Tile) -> bytes:
     return bundle.write(map(entry.encode, log.read_leaves(connection, begin, begin + wanted.width)))
 
 
-@lru_cache(16)  # between two ticks it is always the same
-def _published(key: VerifierKey, size: int, root: bytes, signature: bytes | None) -> tuple[Checkpoint, str]:
-    if signature is None:
-        raise BeyondTreeError
+def verified(key: VerifierKey, size: int, root: bytes, signature: bytes) -> tuple[Checkpoint, str]:
+    """A checkpoint and its signed note; LogError where the log's key did not sign it."""
     tree = Checkpoint(key.name, size, root)
     try:
         key.verify(tree.text, signature)
     except NoteError as error:
         raise LogError(f"The checkpoint of {size} leaves is not one of LEDGER_KEY's: {error}") from error
     return tree, note.write(tree, key, signature)
+
+
+@lru_cache(16)  # between two ticks it is always the same
+def _published(key: VerifierKey, size: int, root: bytes, signature: bytes | None) -> tuple[Checkpoint, str]:
+    if signature is None:
+        raise BeyondTreeError
+    return verified(key, size, root, signature)
 
 
 def _one(connection: Connection, statement: str, *parameters: str) -> tuple[Any, ...]:
@@ -120,7 +126,8 @@ def _one(connection: Connection, statement: str, *parameters: str) -> tuple[Any,
     return row
 
 
-def _event(columns: list[Any]) -> Event:
+def event(columns: Sequence[Any]) -> Event:
+    """The event of a row: its columns in the order of Event's fields, as psycopg loads them."""
     number, serial, tag, key_id, origin, destination, band, ordered, requested, request_id, principal = columns
     return Event(
         *(number, serial, tag, key_id, origin, destination, band),

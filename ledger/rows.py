@@ -17,11 +17,13 @@ POSTGRES_EPOCH = 946_684_800_000_000
 # Signature, flags, extension; then per row the field count, and per field length and value.
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_ROW = struct.Struct("!h i16s iq i32s ih i2s i2s ih iq iq i16s")
+_ROW = struct.Struct("!6s16s iq i32s ih i2s i2s ih iq iq i16s")
+_START = struct.pack("!hi", 11, 16)
 _NULL = struct.pack("!i", -1)
 _BIGINT = struct.Struct("!iq")
 _EIGHT = struct.pack("!i", 8)
-_LENGTHS = (11, 16, 8, 32, 2, 2, 2, 2, 8, 8, 16)
+_FRAME = (_START, 8, 32, 2, 2, 2, 2, 8, 8, 16)
+"""What stands before the values: the field count with the first length, and the other lengths."""
 
 
 class RowError(ValueError):
@@ -32,7 +34,7 @@ def row(event: Event) -> bytes:
     """One event as a row."""
     ordered, requested = event.order_created_at - POSTGRES_EPOCH, event.requested_at - POSTGRES_EPOCH
     fixed = _ROW.pack(
-        *(11, 16, event.number.encode(), 8, event.serial, 32, event.customer_tag, 2, event.customer_key_id),
+        *(_START, event.number.encode(), 8, event.serial, 32, event.customer_tag, 2, event.customer_key_id),
         *(2, event.origin.encode(), 2, event.destination.encode(), 2, event.weight_band),
         *(8, ordered, 8, requested, 16, event.request_id.bytes),
     )
@@ -48,9 +50,9 @@ def event(data: bytes) -> Event:
     try:
         fields = _ROW.unpack_from(data)
         principal = data[_ROW.size :]
-        if (fields[0], *fields[1::2]) != _LENGTHS or (principal != _NULL and principal[:4] != _EIGHT):
+        if fields[::2] != _FRAME or (principal != _NULL and principal[:4] != _EIGHT):
             raise RowError(f"A row has fields of other lengths than an event's: {data!r}.")
-        number, serial, tag, key_id, origin, destination, band, ordered, requested, request_id = fields[2::2]
+        number, serial, tag, key_id, origin, destination, band, ordered, requested, request_id = fields[1::2]
         return Event(
             number.decode("ascii"),
             serial,

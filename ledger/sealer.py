@@ -29,6 +29,8 @@ _LOCKED = """
     SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
      WHERE locktype = 'advisory' AND objsubid = 1 AND granted
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_ADD_TILES = """
+    INSERT INTO tile (level, position, hashes) SELECT * FROM unnest(%s::smallint[], %s::bigint[], %b::bytea[])"""
 _MOVE_CURSOR = """
     INSERT INTO block_cursor (block, last_serial, closed) VALUES (%s, %s, %s)
         ON CONFLICT (block) DO UPDATE SET last_serial = excluded.last_serial, closed = excluded.closed"""
@@ -76,7 +78,9 @@ class Sealer:
             self._commit_again()
         self._last_run = self._newest_run(state.size)
         self._full: dict[Place, bytes] = {}
+        self._copied: list[Tile] = []  # the partial tiles that we have copied
         self._tail: list[bytes] = []  # lines of the partial bundle at the published size, and all after it
+        self._copy_again(state.size)
         self._load(self._published, state.size)
         self._blocks = OpenBlocks(max(first_block, state.closed_below))
         self._discover(
@@ -175,10 +179,8 @@ class Sealer:
         self._full.update(full)
         with self._connection.cursor() as cursor:
             if full:
-                cursor.executemany(
-                    "INSERT INTO tile (level, position, hashes) VALUES (%s, %s, %b)",
-                    [(place.level, place.position, hashes) for place, hashes in full],
-                )
+                levels, positions = [place.level for place, _ in full], [place.position for place, _ in full]
+                cursor.execute(_ADD_TILES, [levels, positions, [hashes for _, hashes in full]])
             self._write_runs(cursor, runs)
             cursor.executemany(_MOVE_CURSOR, cursors)
             cursor.execute(
@@ -214,14 +216,27 @@ class Sealer:
 
     def _copy(self, size: int) -> None:
         """Put outside the database what the tree of ``size`` leaves needs and the published one had not."""
-        objects = {publication.tile_name(Tile(*place)): hashes for place, hashes in self._full.items()}
         edge = self._growth.edge
-        for tile in tiles.growing(size):
-            objects[publication.tile_name(tile)] = edge[tile.level]
+        growing = tiles.growing(size)
+        changed = {publication.tile_name(tile): edge[tile.level] for tile in growing if tile not in self._copied}
+        self._place.write(self._lasting() | changed)
+        self._copied = growing
+
+    def _lasting(self) -> dict[str, bytes]:
+        """The full tiles and the bundles that are not published."""
+        objects = {publication.tile_name(Tile(*place)): hashes for place, hashes in self._full.items()}
         first = self._published // WIDTH
         for position, lines in enumerate(batched(self._tail, WIDTH), first):
             objects[publication.entries_name(Tile(0, position, len(lines)))] = publication.compress(lines)
-        self._place.write(objects)
+        return objects
+
+    def _copy_again(self, size: int) -> None:
+        """Copy part by part what an outside lacks that was put back from an old copy: memory would not hold it all."""
+        while size - self._published > MOST_EVENTS:
+            end = (self._published + MOST_EVENTS) // WIDTH * WIDTH
+            self._load(self._published, end)
+            self._place.write(self._lasting())
+            self._published = end
 
     def _sign(self, checkpoint: Checkpoint) -> bytes:
         return self._key.sign(checkpoint.text)

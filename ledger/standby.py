@@ -14,6 +14,7 @@ from core.databases import SEALER_ROLE
 from core.session import OPTIONS, SERVER_OPTIONS
 from ledger import log
 from ledger.domain.note import SignerKey
+from ledger.domain.serial import first_serial, shard_of
 from ledger.guard import RestoredError
 from ledger.publication import Folder, PublicationError
 from ledger.rows import RowError
@@ -55,12 +56,12 @@ def run(work: Work) -> None:
     pause = _POLL
     while True:
         try:
-            with _active(work) as sealer:
+            with _active(work) as (sealer, connection):
                 sealer.tick()
                 if said:
                     logger.warning("Sealing goes on, with %s leaves.", sealer.size)
                 said, pause = "", _POLL
-                _seal(sealer)
+                _seal(sealer, connection, work.first_block)
         except RestoredError as error:
             said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
         except (log.LogError, RowError) as error:
@@ -73,16 +74,18 @@ def run(work: Work) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _seal(sealer: Sealer) -> None:
+def _seal(sealer: Sealer, connection: log.Connection, first_block: int) -> None:
+    known = False
     while True:
         began = time.monotonic()
+        known = known or _is_of_shard(connection, first_block)
         if not sealer.behind(sealer.tick()):
             time.sleep(max(0.0, began + TICK - time.monotonic()))
 
 
 @contextmanager
-def _active(work: Work) -> Iterator[Sealer]:
-    """A sealer, once it is our turn."""
+def _active(work: Work) -> Iterator[tuple[Sealer, log.Connection]]:
+    """A sealer and its session, once it is our turn."""
     given = conninfo_to_dict(work.url)
     options = f"{given.get('options') or ''} {SERVER_OPTIONS} {_IMPATIENCE}"
     conninfo = make_conninfo(work.url, **(OPTIONS | {"options": options, "application_name": "tracking-sealer"}))
@@ -96,7 +99,9 @@ def _active(work: Work) -> Iterator[Sealer]:
                 logger.info("Another sealer is active; standing by.")
                 waiting = True
             time.sleep(_POLL)
-        yield Sealer(connection, work.key, work.place, work.first_block)
+        sealer = Sealer(connection, work.key, work.place, work.first_block)
+        _is_of_shard(connection, work.first_block)
+        yield sealer, connection
 
 
 def _has_turn(connection: log.Connection) -> bool:
@@ -123,6 +128,19 @@ def _be_durable(connection: log.Connection, *, allow_unsafe: bool) -> None:
         raise UnfitDatabaseError("PostgreSQL runs with fsync off: a signed leaf could be lost. Set fsync = on.")
     if commit not in {"on", "remote_apply"}:
         connection.execute("SET synchronous_commit = on")
+
+
+def _is_of_shard(connection: log.Connection, first_block: int) -> bool:
+    """Whether blocks show that the writers have the same SHARD; with another one, the sealer may see none of theirs."""
+    ((lowest,),) = connection.execute("SELECT min(id) FROM number_block")
+    if lowest is None:
+        return False
+    shard = shard_of(first_serial(lowest))
+    if shard != shard_of(first_serial(first_block)):
+        raise UnfitDatabaseError(
+            f"The database's blocks begin with {lowest}, which is of shard {shard}. Correct SHARD."
+        )
+    return True
 
 
 def _say(level: int, message: str, said: str) -> str:

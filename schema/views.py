@@ -2,25 +2,18 @@
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_safe
-from drf_spectacular.views import SpectacularSwaggerSplitView, SpectacularYAMLAPIView
+from drf_spectacular.views import SpectacularYAMLAPIView
 
 from core import problems
 
-_READ = ["get", "head"]  # to OPTIONS DRF would answer with a description, for which these have no renderer
+READ = ["get", "head"]  # to OPTIONS DRF would answer with a description, for which these have no renderer
 
 
 class OpenApi(SpectacularYAMLAPIView):
     """The OpenAPI document."""
 
     scope = None
-    http_method_names = _READ
-
-
-class Swagger(SpectacularSwaggerSplitView):
-    """Swagger UI."""
-
-    scope = None
-    http_method_names = _READ
+    http_method_names = READ
 
 
 @require_safe

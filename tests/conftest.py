@@ -19,8 +19,9 @@ from tests.support.service import Service, ServiceFactory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the size of the test of uniqueness be chosen: `make test ARGS="--numbers 200000 -k unique"`."""
+    """Let the size of the test of uniqueness be chosen, and CI say that nothing may be left out."""
     parser.addoption("--numbers", type=int, default=20_000, help="how many numbers the test of uniqueness issues")
+    parser.addoption("--require-node", action="store_true", help="fail what needs node and npm where there are none")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Stock Django REST framework: a serializer, an ORM create, one gunicorn."""
+"""Stock Django REST framework: a serializer, an ORM create, a generic view that finds it again, one gunicorn."""
 
 import secrets
 import uuid
@@ -49,6 +49,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import models  # noqa: E402
 from django.urls import path  # noqa: E402
 from rest_framework import serializers  # noqa: E402
+from rest_framework.generics import RetrieveAPIView  # noqa: E402
 from rest_framework.request import Request  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
@@ -67,6 +68,7 @@ class Event(models.Model):
     order_created_at = models.DateTimeField()
     requested_at = models.DateTimeField()
     request_id = models.UUIDField()
+    principal = models.BigIntegerField(null=True)
 
     class Meta:
         """Made by the project's migrations, not here."""
@@ -125,5 +127,26 @@ class NextTrackingNumber(APIView):
         return Response({"tracking_number": event.number, "created_at": event.requested_at})
 
 
-urlpatterns = [path("next-tracking-number", NextTrackingNumber.as_view())]
+class EventSerializer(serializers.ModelSerializer[Event]):
+    """All columns."""
+
+    class Meta:
+        """Of the service's table."""
+
+        model = Event
+        fields = "__all__"
+
+
+class TrackingNumber(RetrieveAPIView[Event]):
+    """Find one number."""
+
+    queryset = Event.objects.all()  # type: ignore[attr-defined]  # as above
+    serializer_class = EventSerializer
+    lookup_url_kwarg = "number"
+
+
+urlpatterns = [
+    path("next-tracking-number", NextTrackingNumber.as_view()),
+    path("v1/tracking-numbers/<str:number>", TrackingNumber.as_view()),
+]
 application = get_wsgi_application()

@@ -29,6 +29,7 @@ TRY: Final = (
     "origin_country_id=MY&destination_country_id=ID&weight=1.234&created_at=2018-11-20T19:29:32%2B08:00"
     "&customer_id=de619854-b59b-425e-9db4-943979e1bd49&customer_name=RedBox%20Logistics&customer_slug=redbox-logistics"
 )
+DEMO_KEY: Final = ("create_api_key", "demo", "--scope", "issue", "--scope", "audit", "--scope", "reports")
 
 
 class RunError(Exception):
@@ -152,6 +153,7 @@ def serve(env: Env) -> NoReturn:
         manage("init_allocator")
         if env.ledger_key is None and secrets.lacks_ledger_key(env.data_dir):
             secrets.keep_ledger_key(env.data_dir, output("ledger_key", "--make", f"localhost/{token_hex(4)}"))
+        key = secrets.demo_key(env.data_dir, lambda: output(*DEMO_KEY))
         say("Starting the service")
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
         seal = [sys.executable, str(ROOT / "manage.py"), "seal_ledger"]
@@ -160,7 +162,10 @@ def serve(env: Env) -> NoReturn:
         services.callback(say, "Stopping")
         wait_until_it_answers(address, web)
         say(f"\nReady. Open {address}/docs or try\n")
-        say(f"    curl '{address}/next-tracking-number?{TRY}'\n\nCtrl-C stops it.")
+        say(f"    curl '{address}/next-tracking-number?{TRY}'\n")
+        say("and, with the demo key, which does what auditors and reports do\n")
+        say(f"    curl -H 'Authorization: Bearer {key}' '{address}/v1/tracking-numbers?order=-serial&limit=3'\n")
+        say("Ctrl-C stops it.")
         watch([database, sealer, web])
 
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from core.env import Env, HexKey, KeyRing, LedgerKey, Secret, SettingsError
 
 RANDOM: Final = {"secret_key": Secret, "number_key": HexKey, "customer_tag_keys": KeyRing}
 KINDS: Final = RANDOM | {"ledger_key": LedgerKey}
+DEMO: Final = {"demo_key": Secret}
 
 
 def make(data_dir: Path) -> None:
@@ -55,12 +57,15 @@ def lacks_ledger_key(data_dir: Path) -> bool:
 
 def keep_ledger_key(data_dir: Path, value: str) -> None:
     """Keep the log's key with the other secrets."""
-    folder = data_dir / "secrets"
-    fresh = folder / "ledger_key.new"
-    fresh.unlink(missing_ok=True)
-    _write(fresh, value)
-    fresh.rename(folder / "ledger_key")
-    _sync(folder)
+    _keep(data_dir / "secrets" / "ledger_key", value)
+
+
+def demo_key(data_dir: Path, make: Callable[[], str]) -> str:
+    """The API key to try the service with: ``make`` makes it, once, and it can be shown again at each start."""
+    file = data_dir / "secrets" / "demo_key"
+    if not file.exists():
+        _keep(file, make())
+    return _read(file)
 
 
 def publication(data_dir: Path) -> Path:
@@ -88,6 +93,15 @@ def complete(env: Env) -> Env:
     return msgspec.structs.replace(env, **{name: _read(folder / name) for name in missing})
 
 
+def _keep(file: Path, value: str) -> None:
+    """Write a secret that comes after the first ones; it appears complete or not at all."""
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.unlink(missing_ok=True)
+    _write(fresh, value)
+    fresh.rename(file)
+    _sync(file.parent)
+
+
 def _write(path: Path, value: str) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
@@ -111,7 +125,7 @@ def _read(path: Path) -> str:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise SettingsError(f"{path} can be read by other users. Run: chmod 600 {path}")
-        return msgspec.convert(path.read_text().strip(), KINDS[path.name])
+        return msgspec.convert(path.read_text().strip(), (KINDS | DEMO)[path.name])
     except FileNotFoundError:
         raise SettingsError(f"{path} is missing. Put it back from a copy; a new one would not fit the data.") from None
     except (msgspec.ValidationError, UnicodeDecodeError):

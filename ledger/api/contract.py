@@ -8,16 +8,26 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from core import problems
 from core.contract import problem_responses
 
-_EVERYWHERE = (problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.LOG_INCONSISTENT, problems.INTERNAL)
+_EVERYWHERE = (problems.LOG_INCONSISTENT,)
 _GATED = (problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER)
-_NOTE = (
+NOTE = (
     "tracking.example/log\n3\nCagNhafSGn3AsCeiqh+86YTyjLqcIE8gWzX2OStP5dQ=\n\n"
     "\N{EM DASH} tracking.example/log "
     "Vmv0nD+zXz3RMujWZ5VjEuemQL/L/07wP95AWyR9cuEYdCwpGtuCaevKqyMCrV0DgarfVkLpdUXtV5Q1TLF75el3wwI=\n"
 )
+# Levels 0 to 63; groups of three digits, the first of several not 000; widths 1 to 255. A tile has but one path.
+_TILE_PATH = (
+    "^(entries|[0-9]|[1-5][0-9]|6[0-3])"
+    "/(x(00[1-9]|0[1-9][0-9]|[1-9][0-9]{2})/(x[0-9]{3}/)*)?[0-9]{3}"
+    r"(\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"
+)
 _HASH = "O5r78+amPaYPmNUTpzt4hINJtYHzTDPzP0coUWvg7Jo="
-_RETRY = OpenApiParameter(
-    "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[404, 503], description="Seconds to wait."
+NUMBER = OpenApiParameter(
+    "number",
+    OpenApiTypes.STR,
+    OpenApiParameter.PATH,
+    description="A tracking number. Small letters, and spaces and hyphens between groups, may stand as on a label.",
+    examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
 )
 
 
@@ -31,9 +41,8 @@ CHECKPOINT: dict[str, Any] = {
     "summary": "The newest checkpoint of the log",
     "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
     "tags": ["Log"],
-    "parameters": [_RETRY],
     "responses": {
-        **_text("A signed note.", _NOTE),
+        **_text("A signed note.", NOTE),
         **problem_responses(
             "/checkpoint",
             *(*_GATED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
@@ -51,12 +60,11 @@ TILE: dict[str, Any] = {
     "parameters": [
         OpenApiParameter(
             "path",
-            OpenApiTypes.STR,
+            {"type": "string", "pattern": _TILE_PATH, "maxLength": 64},
             OpenApiParameter.PATH,
             description="The path of the tile below /tile/.",
             examples=[OpenApiExample("the first leaf hash", value="0/000.p/1")],
         ),
-        _RETRY,
     ],
     "responses": {
         (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="Hashes, or entries."),
@@ -75,21 +83,13 @@ PROOF: dict[str, Any] = {
         "c2sp.org/tlog-proof. docs/verify.md says how."
     ),
     "tags": ["Log"],
-    "parameters": [
-        OpenApiParameter(
-            "number",
-            {"type": "string", "pattern": "^[A-Z0-9]{1,16}$"},
-            OpenApiParameter.PATH,
-            description="A tracking number.",
-            examples=[OpenApiExample("a number", value="3K9M7QX2PZ4MYIDT")],
-        ),
-        _RETRY,
-    ],
+    "parameters": [NUMBER],
     "responses": {
-        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{_NOTE}"),
+        **_text("A proof.", f"c2sp.org/tlog-proof@v1\nindex 0\n{_HASH}\n{_HASH}\n\n{NOTE}"),
         **problem_responses(
             "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
-            *(problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+            *(problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED),
+            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
 }

@@ -1,12 +1,10 @@
 """The log's HTTP reads, each one representation: c2sp.org/tlog-tiles below the root, and the proof of a number."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, connection
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.decorators import method_decorator
@@ -19,23 +17,20 @@ from core import problems
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from core.problems import ProblemError
-from ledger import reading, runtime
-from ledger.api import access, contract
+from ledger import reading
+from ledger.api import access, contract, reads
 from ledger.domain import tiles
 from ledger.domain.tiles import ENTRIES, WIDTH, TilePathError
-from ledger.log import Connection, LogError, Nodes
-from ledger.rows import RowError
+from ledger.log import Connection
 
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
-_FOR_EVER = {"max_age": 31_536_000, "immutable": True}
+FOR_EVER = {"max_age": 31_536_000, "immutable": True}
 _FOR_A_MOMENT = {"max_age": 1}
-_KNOWN = Nodes()
-_verifier = lru_cache(1)(runtime.verifier)  # the same object each time: it is what a verified checkpoint is known by
 
 
 class LogView(APIView):
-    """What the three have in common."""
+    """What all of them have in common."""
 
     http_method_names = ["get", "head", "options"]  # noqa: RUF012  # as Django declares it
     content_negotiation_class = OneRepresentation
@@ -48,23 +43,9 @@ class LogView(APIView):
     def answer(
         self, request: Request, read: Callable[[Connection], bytes], content_type: str, *, cache: dict[str, Any]
     ) -> HttpResponse:
-        """Read, and word the answer: 200, 304, or the problem that kept it from being read."""
+        """Read, and word the answer: 200 or 304; raises ProblemError as ``reads.asked`` does."""
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
-        try:
-            with connection.cursor() as cursor, connection.wrap_database_errors:
-                content = read(cursor.connection)
-        except reading.UnknownNumberError:
-            return problems.respond(django, problems.UNKNOWN_NUMBER)
-        except reading.NotSealedError:
-            return problems.respond(django, problems.NOT_YET_SEALED)
-        except reading.BeyondTreeError:
-            return problems.respond(django, problems.BEYOND_THE_TREE)
-        # DataError, OverflowError: the row holds a time that no writer of ours has written, such as infinity.
-        except (LogError, RowError, DataError, OverflowError, ValueError) as error:
-            problems.logger.critical("The log contradicts itself: %s", error)
-            return problems.respond(django, problems.LOG_INCONSISTENT)
-        except DatabaseError:
-            return problems.respond(django, problems.DATABASE_UNAVAILABLE)
+        content = reads.asked(read)
         etag = f'"{sha256(content).hexdigest()[:32]}"'
         response = HttpResponse(content, content_type=content_type, headers={"ETag": etag})
         patch_cache_control(response, **cache)
@@ -86,7 +67,7 @@ class CheckpointView(LogView):
     @extend_schema(**contract.CHECKPOINT)
     def get(self, request: Request) -> HttpResponse:
         """Give the checkpoint."""
-        key = _verifier(settings.ENV)
+        key = reads.verifier(settings.ENV)
         return self.answer(
             request, lambda found: reading.checkpoint(found, key).encode(), TEXT, cache=_visibility(0) | _FOR_A_MOMENT
         )
@@ -110,7 +91,7 @@ class TileView(LogView):
             wanted = tiles.parse(path)
         except TilePathError:
             raise ProblemError(problems.MALFORMED_TILE_PATH) from None
-        cache = _visibility(wanted.level) | (_FOR_EVER if wanted.width == WIDTH else _FOR_A_MOMENT)
+        cache = _visibility(wanted.level) | (FOR_EVER if wanted.width == WIDTH else _FOR_A_MOMENT)
         return self.answer(request, lambda found: reading.tile(found, wanted), BYTES, cache=cache)
 
 
@@ -123,10 +104,10 @@ class ProofView(LogView):
     @extend_schema(**contract.PROOF)
     def get(self, request: Request, number: str) -> HttpResponse:
         """Give the proof."""
-        key = _verifier(settings.ENV)
+        key, wanted = reads.verifier(settings.ENV), reads.number(number)
         return self.answer(
             request,
-            lambda found: reading.inclusion(found, key, number, _KNOWN).encode(),
+            lambda found: reading.inclusion(found, key, wanted, reads.KNOWN).encode(),
             TEXT,
             cache={"no_store": True},
         )

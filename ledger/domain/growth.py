@@ -1,10 +1,11 @@
-"""A tree that grows leaf by leaf, from its right edge alone: new tiles, and the root at each size."""
+"""A tree that grows, from its right edge alone: new tiles, and the root at each size."""
 
 from collections.abc import Iterable, Sequence
+from itertools import batched
 from typing import Self
 
 from ledger.domain import tiles
-from ledger.domain.merkle import HASH_BYTES, Range, fold, node_hash, nodes
+from ledger.domain.merkle import HASH_BYTES, Range, fold, nodes, parents
 from ledger.domain.tiles import HEIGHT, WIDTH, Place
 
 
@@ -49,25 +50,31 @@ class Growth:
     def extend(self, leaves: Iterable[bytes]) -> list[tuple[Place, bytes]]:
         """Append leaf hashes; returns the tiles that have become full, lower ones before those that they complete."""
         full: list[tuple[Place, bytes]] = []
-        for leaf in leaves:
-            self._add(0, leaf, full)
-            node, carried, level = leaf, self.size, 0
-            while carried & 1:
-                node = node_hash(self._stack.pop(), node)
-                carried >>= 1
-                level += 1
-                if not level % HEIGHT:
-                    self._add(level // HEIGHT, node, full)
-            self._stack.append(node)
-            self.size += 1
+        alone: list[bytes] = []
+        fresh = list(leaves)
+        added = len(fresh)
+        level, count = 0, self.size  # of the nodes on this level, before those that are fresh
+        while fresh:
+            if not level % HEIGHT:
+                self._fill(level // HEIGHT, fresh, full)
+            if count & 1:
+                fresh.insert(0, self._stack.pop())
+            if len(fresh) & 1:
+                alone.append(fresh.pop())
+            fresh = parents(fresh)
+            level, count = level + 1, count >> 1
+        self._stack += reversed(alone)
+        self.size += added
+        full.sort(key=lambda each: (each[0].position + 1) << HEIGHT * each[0].level)  # stable: lower ones first
         return full
 
-    def _add(self, level: int, value: bytes, full: list[tuple[Place, bytes]]) -> None:
-        """Put a hash into the partial tile of a level."""
+    def _fill(self, level: int, fresh: list[bytes], full: list[tuple[Place, bytes]]) -> None:
+        """Put hashes into the partial tile of a level, and those after it."""
         if level == len(self._edge):
             self._edge.append([])
         row = self._edge[level]
-        row.append(value)
-        if len(row) == WIDTH:
-            full.append((Place(level, self.size >> HEIGHT * (level + 1)), b"".join(row)))
-            row.clear()
+        row += fresh
+        whole = len(row) // WIDTH * WIDTH
+        filled = enumerate(batched(row[:whole], WIDTH), self.size >> HEIGHT * (level + 1))
+        full.extend((Place(level, position), b"".join(tile)) for position, tile in filled)
+        del row[:whole]

@@ -41,6 +41,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def parents(row: Sequence[bytes]) -> list[bytes]:
+    """The nodes above an even number of hashes: ``node_hash`` of each pair, without a call for each."""
+    return [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
+
+
 def fold(hashes: Sequence[bytes]) -> bytes:
     """The hash of a range from those of its full subtrees, left to right; of none, the empty tree's."""
     if not hashes:

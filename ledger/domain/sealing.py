@@ -5,8 +5,9 @@ increasing order. So when a serial of a block is visible, every lower serial of 
 is visible too. No clock, transaction id or gap in a sequence is trusted.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import groupby
+from operator import lt
 from typing import NamedTuple
 
 from ledger.domain.serial import block_of, first_serial, last_serial
@@ -57,15 +58,13 @@ def runs(first_leaf: int, serials: Sequence[int]) -> list[Run]:
     Raises:
         ValueError: the serials don't increase.
     """
-    found = []
-    before = -1
-    for _, group in groupby(serials, block_of):
-        members = list(group)
-        if not all(lower < higher for lower, higher in zip([before, *members], members, strict=False)):
-            raise ValueError("Serials must increase within a tick.")
-        before = members[-1]
-        found.append(Run(first_leaf, members[0], members[-1], len(members)))
-        first_leaf += len(members)
+    if not all(map(lt, serials, serials[1:])):
+        raise ValueError("Serials must increase within a tick.")
+    found, at = [], 0
+    while at < len(serials):
+        end = bisect_right(serials, last_serial(block_of(serials[at])), at)
+        found.append(Run(first_leaf + at, serials[at], serials[end - 1], end - at))
+        at = end
     return found
 
 

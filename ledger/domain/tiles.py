@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ledger.domain.merkle import HASH_BYTES, Node, Range, fold, node_hash, nodes
+from ledger.domain.merkle import HASH_BYTES, Node, Range, fold, nodes, parents
 
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
@@ -130,5 +130,5 @@ def _hash(node: Node, tile: bytes) -> bytes:
     if len(row) != count or len(row[-1]) != HASH_BYTES:
         raise ValueError(f"The tile of {node} is too short.")
     while len(row) > 1:
-        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+        row = parents(row)
     return row[0]

@@ -122,9 +122,6 @@ CUSTOMER_STATS: dict[str, Any] = {
             description="What is counted by.",
             examples=[OpenApiExample("routes", value=str(By.ROUTE))],
         ),
-        OpenApiParameter(
-            "Retry-After", OpenApiTypes.INT, OpenApiParameter.HEADER, response=[503], description="Seconds to wait."
-        ),
     ],
     "responses": {
         (200, "application/json"): OpenApiResponse(
@@ -150,9 +147,8 @@ CUSTOMER_STATS: dict[str, Any] = {
         ),
         **problem_responses(
             _PATH,
-            *(problems.INVALID_PARAMETERS, problems.BAD_REQUEST, problems.UNAUTHORIZED, problems.MISSING_SCOPE),
-            *(problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED, problems.LOG_INCONSISTENT, problems.INTERNAL),
-            problems.DATABASE_UNAVAILABLE,
+            *(problems.INVALID_PARAMETERS, problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND),
+            *(problems.LOG_INCONSISTENT, problems.DATABASE_UNAVAILABLE),
             flaws=[
                 {"parameter": "from", "code": "format", "detail": "There is no such day."},
                 {"parameter": "by", "code": "choice", "detail": f"One of these is expected: {', '.join(By)}."},

@@ -239,6 +239,11 @@ TABLE: dict[str, Bad] = {
     "a path below": Bad(
         raw_request(query(), path=b"/next-tracking-number/x"), problems.NOT_FOUND, instance=f"{PATH}/x"
     ),
+    "a path that is no URI unless it is escaped": Bad(
+        raw_request(query(), path=b"/next-tracking-number/%C3%BC%20%3F"),
+        problems.NOT_FOUND,
+        instance=f"{PATH}/%C3%BC%20%3F",
+    ),
 }
 
 

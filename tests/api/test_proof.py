@@ -11,6 +11,8 @@ from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import history as histories
 from tests.support import ledger
 from tests.support.history import TILE, History
+from tests.support.keys import bearer
+from tests.support.labels import NEVER_ISSUED, forms, slip
 from tests.support.sealing import Sealer
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, ask_proof, problem
@@ -83,30 +85,24 @@ def wait_for(port: int, number: str) -> None:
         time.sleep(0.02)
 
 
-NEVER_ISSUED = {
-    "well-formed": "3K9M7QX2PZ4MYIDT",
-    "the highest there is": "7ZZZZZZZZZZZZZZZ",
-    "too short": "3K9M7QX2PZ4MYID",
-    "too long": "3K9M7QX2PZ4MYIDTT",
-    "very long": "3" * 4000,
-    "one character": "0",
-    "NUL": "3K9M7QX2PZ4MYID%00",
-    "a quote": "3K9M7QX2PZ4MYID'",
-    "a percent sign": "%25s",
-    "a wildcard": "%25",
-    "not ASCII": "%EF%BC%93K9M7QX2PZ4MYIDT",
-    "not UTF-8": "%FF%FE",
-    "a surrogate": "%ED%A0%80",
-    "a space": "3K9M7QX2PZ4MYIDT%20",
-}
-
-
 @pytest.mark.parametrize("number", NEVER_ISSUED.values(), ids=NEVER_ISSUED)
 def test_a_number_that_was_never_issued_is_unknown(port: int, number: str) -> None:
     assert problem(ask_proof(port, number)) == (404, "unknown-number")
 
 
-def test_a_number_is_found_only_as_it_is_written(port: int, history: History) -> None:
+def test_a_number_is_found_as_a_label_has_it(port: int, history: History) -> None:
     number = history.numbers[0]
-    for other in (number.lower(), number[:-1], f"{number}%20", f"%20{number}"):
-        assert problem(ask_proof(port, other)) == (404, "unknown-number")
+    for written in forms(number):
+        assert ask_proof(port, written).text == ask_proof(port, number).text
+
+
+def test_a_wrong_check_character_is_told_from_an_unknown_number(port: int, history: History) -> None:
+    number = history.numbers[0]
+    response = ask_proof(port, slip(number))
+    assert problem(response) == (404, "check-character")
+    assert f"end in {number[-1]}." in response.json()["detail"]
+
+
+def test_a_key_that_is_not_good_keeps_nobody_from_a_proof(port: int, history: History) -> None:
+    path = f"/v1/tracking-numbers/{history.numbers[0]}/proof"
+    assert ask(port, path, **bearer("tna_1_" + "0" * 32)).status_code == 200

@@ -24,13 +24,18 @@ from tests.support.web import ask
 SAMPLES = {
     "tile/<path:path>": ("tile/0/000", "tile/entries/000"),
     "v1/tracking-numbers/<str:number>/proof": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",),
+    "v1/tracking-numbers/<str:number>": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT",),
+    "v1/tracking-numbers/<str:number>/barcode.svg": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT/barcode.svg",),
+    "v1/tracking-numbers/<str:number>/barcode.png": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT/barcode.png",),
+    "v1/validate/<text:number>": ("v1/validate/3K9M7QX2PZ4MYIDT",),
     "v1/customers/<str:customer_id>/stats": ("v1/customers/de619854-b59b-425e-9db4-943979e1bd49/stats",),
     "problems/<slug:slug>": ("problems/overloaded",),
 }
 """Paths of the routes that have parameters."""
 ALWAYS_OPEN = {
-    *("/", "/docs", "/livez", "/openapi.yaml", "/problems/overloaded", "/robots.txt"),
-    "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
+    *("/", "/docs", "/redoc", "/redoc.js", "/livez", "/openapi.yaml", "/problems/overloaded", "/robots.txt"),
+    *(f"/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/{what}" for what in ("proof", "barcode.svg", "barcode.png")),
+    "/v1/validate/3K9M7QX2PZ4MYIDT",
 }
 """What is open to everybody; static files are too, which no route serves."""
 OPEN_BY_DEFAULT = {"/next-tracking-number", "/next-tracking-number/", "/checkpoint", "/tile/0/000"}

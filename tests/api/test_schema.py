@@ -1,5 +1,6 @@
 """The contract: schema/openapi.yaml is valid, served, and what its examples say works."""
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,8 +10,10 @@ import yaml
 from openapi_spec_validator import validate
 
 from core import problems
-from ledger.domain import merkle, proof
+from core.contract import EVERYWHERE
+from ledger.domain import merkle, proof, tiles
 from tests.plugin import ROOT
+from tests.support.operations import OPERATIONS
 
 COMMITTED = ROOT / "schema" / "openapi.yaml"
 
@@ -44,22 +47,29 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
     assert set(answer.json()) == set(described["required"]) == set(described["properties"]) - {"entry"}
 
 
-ANYWHERE = {problems.BAD_REQUEST, problems.METHOD_NOT_ALLOWED, problems.DATABASE_UNAVAILABLE, problems.INTERNAL}
+ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
 LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
 KEYED = {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER}
+NUMBER = ANYWHERE | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
 GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
 DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /next-tracking-number": ANYWHERE
     | KEYED
     | {problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.BODY_NOT_ALLOWED, problems.UNINTENDED}
-    | {problems.REQUEST_TIMEOUT, problems.IDEMPOTENCY_KEY_REUSED, problems.HEADERS_TOO_LARGE, problems.OVERLOADED}
-    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    | {problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED, problems.SHUTTING_DOWN}
+    | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
-    "GET /v1/tracking-numbers/{number}/proof": LOG | {problems.UNKNOWN_NUMBER, problems.NOT_YET_SEALED},
     # A key that is bound to another customer is answered as if there were nothing.
     "GET /v1/customers/{customer_id}/stats": LOG
     | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND, problems.INVALID_PARAMETERS},
+    "GET /v1/tracking-numbers/{number}": NUMBER
+    | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.LOG_INCONSISTENT},
+    "GET /v1/tracking-numbers/{number}/barcode.svg": NUMBER,
+    "GET /v1/tracking-numbers/{number}/barcode.png": NUMBER,
+    "GET /v1/tracking-numbers/{number}/proof": LOG
+    | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED},
+    "GET /v1/validate/{number}": {problems.INVALID_PARAMETERS, *EVERYWHERE},
 }
 
 
@@ -96,3 +106,25 @@ def test_the_proof_that_is_shown_has_the_form_of_one(document: dict[str, Any]) -
     assert shown.checkpoint == checkpoint
     size = int(checkpoint.split("\n")[1])
     assert len(shown.hashes) == len(merkle.inclusion_path(shown.leaf_index, size))
+
+
+def test_the_paths_of_tiles_are_described_as_they_are_read() -> None:
+    levels = ["entries", *(f"{level}" for level in range(100)), "00", "-1", "100", ""]
+    widths = ["", *(f".p/{width}" for width in range(1000)), ".p/01", ".p/", ".p"]
+    groups = ["000", "001", "010", "100", "999", "00", "0000"]
+    indices = [*groups, *(f"x{a}/{b}" for a in groups for b in groups), "x001/x000/000", "x001/000/000", "x0/" * 20]
+    paths = [f"{level}/000" for level in levels]
+    paths += [f"0/000{width}" for width in widths]
+    paths += [f"0/{index}{width}" for index in indices for width in widths[:3]]
+    described = OPERATIONS["GET /tile/{path}"]["parameters"][0]["schema"]
+    for path in paths:
+        fits = re.search(described["pattern"], path) is not None and len(path) <= described["maxLength"]
+        assert fits == is_read(path), path
+
+
+def is_read(path: str) -> bool:
+    try:
+        tiles.parse(path)
+    except tiles.TilePathError:
+        return False
+    return True

@@ -24,7 +24,7 @@ from tests.support import ledger, naive_log
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.rows import INSERTS
-from tests.support.sealing import Sealer, dying, published, refusal, sealing, state, until_published
+from tests.support.sealing import Sealer, dying, published, refusal, seal, sealing, state, until_published
 from tests.support.service import Service, ServiceFactory
 
 TAKEOVER_SECONDS = 20.0
@@ -77,6 +77,22 @@ def test_tables_and_files_are_what_the_events_give_also_over_full_tiles(service:
     needed = {"public/tile/0/002.p/61", "public/tile/1/000.p/2", "private/entries/002.p/61"}
     kept_for_readers = {"public/tile/0/002.p/44", "public/tile/1/000.p/1"}
     assert names == needed | kept_for_readers, "partial forms of full tiles are gone"
+    running.stop()
+    CLUSTER.drop(own)
+
+
+def test_a_partial_tile_that_has_not_grown_is_not_written_again(service: ServiceFactory) -> None:
+    own = CLUSTER.create()
+    running = service(own, WEB_CONCURRENCY="1")
+    above = own.publication / "public/tile/1/000.p/1"
+    with sealing(own) as active:
+        issue(running, 257)
+        active.tick()
+        written = above.stat()
+        issue(running, 1)
+        active.tick()
+    assert (above.stat().st_ino, above.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    naive_log.check_published(own, naive_log.check(own))
     running.stop()
     CLUSTER.drop(own)
 
@@ -180,6 +196,26 @@ def test_a_log_of_another_shard_begins_with_that_shards_first_block(service: Ser
     CLUSTER.drop(own)
 
 
+@pytest.mark.parametrize(("issued", "sealed"), [("3", "0"), ("0", "3")])
+def test_a_sealer_of_another_shard_than_the_databases_says_so(
+    service: ServiceFactory, tmp_path: Path, issued: str, sealed: str
+) -> None:
+    own, log = CLUSTER.create(), tmp_path / "log"
+    with Sealer(own, log=log, SHARD=sealed):
+        running = service(own, WEB_CONCURRENCY="1", SHARD=issued)
+        assert eventually(lambda: log.exists() and "Sealing has stopped" in log.read_text(), 10)
+    issue(running, 10)
+    with Sealer(own, log=log, SHARD=sealed):
+        assert eventually(lambda: log.read_text().count("Sealing has stopped") == 2, 10)
+    first = first_block(int(issued))
+    assert f"The database's blocks begin with {first}, which is of shard {issued}. Correct SHARD." in log.read_text()
+    assert state(own)["size"] == 0
+    with Sealer(own, SHARD=issued):
+        until_published(own, 10)
+    running.stop()
+    CLUSTER.drop(own)
+
+
 def stands_by(log: Path) -> bool:
     return log.exists() and "Another sealer is active; standing by." in log.read_text()
 
@@ -198,29 +234,36 @@ def test_when_the_active_sealer_is_killed_another_goes_on_at_once(
     naive_log.check_published(database, naive_log.check(database))
 
 
-@pytest.mark.parametrize("step", ["everything", "the signature"])
+@pytest.mark.parametrize("step", ["everything", "the signature", "the record"])
 def test_a_sealer_that_hangs_is_replaced_and_publishes_nothing_when_it_comes_back(
-    database: Database, running: Service, tmp_path: Path, step: str
+    service: ServiceFactory, tmp_path: Path, step: str
 ) -> None:
+    own = CLUSTER.create()
+    running = service(own, WEB_CONCURRENCY="1")
+    issue(running, 50)
+    seal(own, 50)
     issue(running, 50)
     log = tmp_path / "hung"
-    with Sealer(database, log=log, command=dying(step, signal.SIGSTOP)) as hung:
+    with Sealer(own, log=log, command=dying(step, signal.SIGSTOP)) as hung:
         assert eventually(lambda: Path(f"/proc/{hung.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-        with Sealer(database, log=tmp_path / "second"):
+        with Sealer(own, log=tmp_path / "second"):
             assert eventually(lambda: stands_by(tmp_path / "second"))
             issue(running, 50)
-            until_published(database, ledger.count(database.owner_url), TAKEOVER_SECONDS)
-            checkpoint = (database.publication / publication.CHECKPOINT).read_text()
+            until_published(own, ledger.count(own.owner_url), TAKEOVER_SECONDS)
+            checkpoint = (own.publication / publication.CHECKPOINT).read_text()
             os.kill(hung.pid, signal.SIGCONT)
             assert eventually(lambda: stands_by(log)), "it has lost its turn, and waits for the next"
-            assert (database.publication / publication.CHECKPOINT).read_text() == checkpoint
+            assert (own.publication / publication.CHECKPOINT).read_text() == checkpoint
+            naive_log.check_published(own, naive_log.check(own))
             said = log.read_text()
             expected = "was moved by somebody else; start again" if step == "the signature" else "has lost the database"
             assert expected in said
             assert "Traceback" not in said
             issue(running, 20)
-            until_published(database, ledger.count(database.owner_url), 5)
-    naive_log.check_published(database, naive_log.check(database))
+            until_published(own, ledger.count(own.owner_url), 5)
+    naive_log.check_published(own, naive_log.check(own))
+    running.stop()
+    CLUSTER.drop(own)
 
 
 def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import psycopg
@@ -19,7 +20,7 @@ from tests.logs import LOGS
 from tests.plugin import CLUSTER, LEDGER_KEY, ROOT, Database
 from tests.support import ledger
 from tests.support.load import load
-from tests.support.sealing import Sealer, published, seal
+from tests.support.sealing import Sealer, published, seal, sealing
 from tests.support.service import Service, ServiceFactory
 from tests.support.tampering import verify
 
@@ -104,6 +105,30 @@ def test_chunks_of_any_size_give_the_same(
         outcome = verify(database)
         assert (outcome.code, outcome.faults) == (0, []), outcome
         assert outcome.summary.partition(" checked in ")[0] == whole
+
+
+def test_memory_does_not_grow_with_the_log(service: ServiceFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much for a log several times as long, with runs and checkpoints in proportion."""
+    monkeypatch.setattr("ledger.verify._LEAVES_AT_ONCE", 256)
+    monkeypatch.setattr("ledger.verify._RUNS_AT_ONCE", 10)
+    own = CLUSTER.create()
+    grown = service(own, WEB_CONCURRENCY="1")
+    peaks: list[int] = []
+    with sealing(own) as active:
+        for ticks in (30, 120):
+            for _ in range(ticks):
+                asyncio.run(load(grown.port, 50))
+                active.tick()
+            verify(own)  # what is kept for good is kept by now
+            tracemalloc.start()
+            outcome = verify(own)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            assert (outcome.code, outcome.faults) == (0, []), outcome
+    assert outcome.summary.startswith("7500 leaves, 29 full tiles and 150 checkpoints")
+    assert peaks[1] < 1.1 * peaks[0], peaks
+    grown.stop()
+    CLUSTER.drop(own)
 
 
 @pytest.mark.usefixtures("running")

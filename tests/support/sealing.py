@@ -57,9 +57,8 @@ def sealing(database: Database, *, shard: int = 0) -> Iterator[sealer.Sealer]:
     """The active sealer, in this process, to be ticked by hand."""
     key = SignerKey.parse(LEDGER_KEY)
     place = Folder(database.publication)
-    with standby._active(
-        standby.Work(database.sealer_url, key, place, first_block(shard), allow_unsafe=True)
-    ) as active:
+    work = standby.Work(database.sealer_url, key, place, first_block(shard), allow_unsafe=True)
+    with standby._active(work) as (active, _):
         yield active
 
 

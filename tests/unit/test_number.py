@@ -220,9 +220,7 @@ def test_the_mapping_never_changes(serial: int, origin: str, destination: str, e
     assert NUMBERS.decode(expected) == (serial, origin, destination)
 
 
-@pytest.mark.parametrize(
-    "written", ["{0}", "{1}", " {0} ", "{2} {3} {4}", "{2}-{3}-{4}", "-{0}", "{1}   "], ids=repr
-)
+@pytest.mark.parametrize("written", ["{0}", "{1}", " {0} ", "{2} {3} {4}", "{2}-{3}-{4}", "-{0}", "{1}   "], ids=repr)
 def test_a_number_is_read_as_labels_show_it(written: str) -> None:
     stored = number(7)
     typed = written.format(stored, stored.lower(), stored[:4], stored[4:11].lower(), stored[11:])

@@ -1,6 +1,8 @@
 """The folder outside the database: files complete or absent, a checkpoint that nobody moves twice, and what stays."""
 
+import contextlib
 import errno
+import fcntl
 import gzip
 import os
 import resource
@@ -117,6 +119,19 @@ def test_a_checkpoint_that_vanished_is_not_written_anew(folder: Folder) -> None:
     assert folder.read_checkpoint() is None
 
 
+def test_a_sealer_that_hangs_while_it_moves_the_checkpoint_is_told_of_and_not_waited_for(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication, "_PATIENCE", 0.2)
+    folder.replace_checkpoint(None, "first")
+    with (folder.path / "lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(PublicationError, match=r"locked by another sealer for 0\.2 seconds: it hangs"):
+            folder.replace_checkpoint("first", "second")
+    folder.replace_checkpoint("first", "second")
+    assert folder.read_checkpoint() == "second"
+
+
 RIVAL = """
 import sys
 from pathlib import Path
@@ -184,9 +199,10 @@ def test_wherever_writing_breaks_off_each_file_is_complete_or_as_it_was(
 def test_what_an_interrupted_write_left_does_not_hinder_the_next(folder: Folder) -> None:
     file = folder.path / TILE
     file.parent.mkdir(parents=True)
-    file.with_name("000.new").write_bytes(b"half of")
+    for left in ("000.new", "000.0123abcd.new", "001.0123abcd.new"):
+        file.with_name(left).write_bytes(b"half of")
     folder.write({TILE: b"all"})
-    assert files(folder) == {TILE: b"all"}
+    assert files(folder) == {TILE: b"all"}, "and does not stay"
 
 
 def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
@@ -196,7 +212,8 @@ def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
     real = os.fsync
 
     def fsync(handle: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        file = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append(file.with_name(file.name.replace(folder._fresh, ".new")))
         real(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -207,6 +224,53 @@ def test_every_file_and_its_folder_are_synced_before_it_is_relied_on(
         assert needed in synced
     assert synced.index(tiles / "000.new") < len(synced) - 1 - synced[::-1].index(tiles)
     assert synced[-2:] == [public / "checkpoint.new", public]
+
+
+def test_two_sealers_that_write_at_once_do_not_spoil_each_others_files(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has written and synced its file, and hangs; the other begins to write the same one, and is killed at once."""
+    other, real = Folder(folder.path), os.fsync
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        monkeypatch.setattr(os, "fsync", real)
+        monkeypatch.setattr(publication, "_write_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            other.write({TILE: b"all"})
+
+    folder.write({BUNDLE: b"entries", "public/tile/0/001": b"makes the folders"})
+    monkeypatch.setattr(os, "fsync", fsync)
+    with contextlib.suppress(PublicationError):
+        folder.write({TILE: b"all"})
+    assert files(folder).get(TILE, b"all") == b"all", "what was moved into its place is complete"
+
+
+def test_all_files_are_on_their_way_to_the_disk_before_one_is_synced_and_the_last_is_synced_first(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def noting(call: str) -> None:
+        real = getattr(os, call)
+
+        def noted(handle: int, *arguments: int) -> None:
+            calls.append((call, Path(f"/proc/self/fd/{handle}").readlink().name.partition(".")[0]))
+            real(handle, *arguments)
+
+        monkeypatch.setattr(os, call, noted)
+
+    names = [f"public/tile/0/{number:03}" for number in range(3)]
+    folder.write(dict.fromkeys(names, b"old"))
+    noting("posix_fadvise")
+    noting("fsync")
+    folder.write(dict.fromkeys(names, b"new"))
+    begun = [f"{number:03}" for number in range(3)]
+    started, synced = [("posix_fadvise", name) for name in begun], [("fsync", name) for name in reversed(begun)]
+    assert calls == [*started, *synced, ("fsync", "0")]
 
 
 @pytest.fixture
@@ -267,6 +331,12 @@ def test_of_a_growing_tile_the_public_forms_stay_and_the_newest_private_one(fold
     folder.remove_partials(Place(0, 2), Tile(0, 2, 9))
     public = {"public/tile/0/000", "public/tile/1/002.p/3", *(f"public/tile/0/002.p/{width}" for width in (3, 7, 9))}
     assert set(files(folder)) == public | {"private/entries/002.p/9"}
+
+
+def test_a_sealer_that_hung_and_wakes_up_removes_no_form_that_another_has_published_since(folder: Folder) -> None:
+    folder.write({publication.entries_name(Tile(0, 2, width)): b"entries" for width in (3, 7, 9, 20)})
+    folder.remove_partials(Place(0, 2), Tile(0, 2, 7))
+    assert set(files(folder)) == {f"private/entries/002.p/{width}" for width in (7, 9, 20)}
 
 
 def test_all_partial_forms_of_a_tile_that_is_full_go_and_their_folder(folder: Folder) -> None:

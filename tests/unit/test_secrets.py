@@ -127,3 +127,10 @@ def test_production_must_be_given_its_own(name: str) -> None:
     given = {key: value for key, value in PRODUCTION.items() if key != name}
     with pytest.raises(SettingsError, match=f"needs {name}; see README.md"):
         secrets.complete(load(given))
+
+
+def test_the_demo_key_is_made_once_and_kept_as_a_secret(tmp_path: Path) -> None:
+    secrets.make(tmp_path)
+    made = iter((f"tna_1_{'ab' * 16}", f"tna_2_{'cd' * 16}"))
+    assert [secrets.demo_key(tmp_path, lambda: next(made)) for _ in range(2)] == [f"tna_1_{'ab' * 16}"] * 2
+    assert (tmp_path / "secrets/demo_key").stat().st_mode & 0o777 == 0o600

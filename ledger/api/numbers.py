@@ -1,0 +1,76 @@
+"""One number over HTTP: what an auditor is told of it, and its barcode for whoever has it."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSetMixin
+
+from core import query
+from core.keys.domain import Scope
+from core.keys.drf import caller_of
+from ledger import label, lookup, runtime
+from ledger.api import looked_up, number_contract, reads
+from ledger.api.views import FOR_EVER, LogView
+from ledger.checkpoints import Checkpoints
+from ledger.log import Connection
+
+_CHECKPOINTS = Checkpoints()
+_key_ring = lru_cache(1)(runtime.key_ring)
+
+
+class TrackingNumberViewSet(ViewSetMixin, LogView):
+    """Numbers that were issued; to a key that is bound to a customer there are only that customer's."""
+
+    scope = Scope.AUDIT
+    for_bound_keys = True
+
+    @extend_schema(**number_contract.LOOK_UP)
+    def retrieve(self, request: Request, number: str) -> HttpResponse:
+        """Give all that is known of a number."""
+        query.nothing(request)
+        wanted, tags, key = reads.number(number), _tags(request), reads.verifier(settings.ENV)
+
+        def read(connection: Connection) -> bytes:
+            return looked_up.encode(lookup.look_up(connection, key, wanted, tags, _CHECKPOINTS))
+
+        headers = {"Cache-Control": "no-store"}
+        return HttpResponse(reads.asked(read), content_type="application/json", headers=headers)
+
+
+class BarcodeViewSet(ViewSetMixin, LogView):
+    """The barcode of a number that was issued, for whoever has the number; it never changes."""
+
+    scope: Scope | None = None
+    authentication_classes = ()
+
+    @extend_schema(**number_contract.BARCODE_SVG)
+    def svg(self, request: Request, number: str) -> HttpResponse:
+        """Give it as SVG."""
+        return self._drawn(request, number, label.svg, "image/svg+xml")
+
+    @extend_schema(**number_contract.BARCODE_PNG)
+    def png(self, request: Request, number: str) -> HttpResponse:
+        """Give it as PNG."""
+        return self._drawn(request, number, label.png, "image/png")
+
+    def _drawn(self, request: Request, text: str, draw: Callable[[str], bytes], content_type: str) -> HttpResponse:
+        query.nothing(request)
+        wanted = reads.number(text)
+
+        def read(connection: Connection) -> bytes:
+            lookup.issued(connection, wanted)
+            return draw(wanted)
+
+        return self.answer(request, read, content_type, cache={"public": True, **FOR_EVER})
+
+
+def _tags(request: Request) -> list[bytes] | None:
+    """The pseudonyms of the customer that the caller's key is bound to; None: it is bound to none."""
+    caller = caller_of(request)
+    if caller is None or caller.customer_id is None:
+        return None
+    return [tag for _, tag in _key_ring(settings.ENV).tags(caller.customer_id)]

@@ -1,0 +1,110 @@
+"""What a look-up costs the database: a number of statements that does not grow, each by index, planned once."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from ledger import reading
+from ledger.domain.note import Checkpoint, VerifierKey
+from tests.plugin import Database
+from tests.support import history as histories
+from tests.support import plans
+from tests.support.history import History
+from tests.support.keys import bearer, make_key
+from tests.support.service import ServiceFactory
+
+ALIVE = "Query Text: SELECT 1\n"
+"""Django asks whether the session lives."""
+CUSTOMER = "de619854-b59b-425e-9db4-000000000007"
+
+
+@pytest.fixture(scope="module")
+def history(database: Database, lane_port: int) -> History:
+    """A history beside tables that are large, in a database that logs the plan of every statement."""
+    made = histories.make(database, lane_port, published_events=600, committed_events=10)
+    plans.fill_and_log(database)
+    return made
+
+
+@pytest.fixture(scope="module")
+def logged_port(database: Database, history: History, service: ServiceFactory) -> int:
+    """A service whose sessions began after that."""
+    assert history.published
+    return service(database, WEB_CONCURRENCY="1", initialise=False).port
+
+
+@pytest.fixture(scope="module")
+def auditor(database: Database) -> str:
+    """An auditor's key."""
+    return make_key(database, "audit")
+
+
+def asked(port: int, path: str, expected: int = 200, key: str | None = None) -> list[str]:
+    """The plans of one request but for Django's question."""
+    return [plan for plan in plans.plans(port, path, expected, key) if ALIVE not in plan]
+
+
+def test_a_look_up_takes_two_statements_at_most_all_by_index(logged_port: int, history: History, auditor: str) -> None:
+    walked = 0
+    for index in (0, 255, 256, 299, 300, 400, history.published - 1, history.published + 3):
+        number = history.numbers[index]
+        first = asked(logged_port, f"/v1/tracking-numbers/{number}", key=auditor)
+        plans.check(first, most=2)
+        assert any("issuance_event_pkey" in plan and number in plan for plan in first), "these are the plans"
+        walked += sum(len(re.findall("Bitmap Heap Scan on checkpoint", plan)) for plan in first)
+        again = asked(logged_port, f"/v1/tracking-numbers/{number}", key=auditor)
+        plans.check(again, most=1)
+    assert walked, "each checkpoint was read once"
+
+
+def test_a_customers_look_up_goes_by_the_number_too(database: Database, logged_port: int, history: History) -> None:
+    key = make_key(database, "audit", customer=CUSTOMER)
+    (plan,) = asked(logged_port, f"/v1/tracking-numbers/{history.numbers[0]}", 404, key)
+    plans.check([plan], most=1)
+    assert "issuance_event_pkey" in plan
+    assert "issuance_event_customer" not in plan
+
+
+@pytest.mark.parametrize("path", ["barcode.svg", "barcode.png"])
+def test_a_barcode_takes_one_statement(logged_port: int, history: History, path: str) -> None:
+    found = asked(logged_port, f"/v1/tracking-numbers/{history.numbers[0]}/{path}")
+    plans.check(found, most=1)
+
+
+def test_what_cannot_be_a_number_is_asked_of_no_database(logged_port: int, auditor: str) -> None:
+    for number in ("X" * 17, "3K9M7QX2PZ4MYIDS", "%00"):
+        for path in ("", "/barcode.svg", "/barcode.png"):
+            assert asked(logged_port, f"/v1/tracking-numbers/{number}{path}", 404, auditor) == []
+
+
+def test_validating_asks_no_database(logged_port: int, history: History) -> None:
+    for number in (history.numbers[0], "X"):
+        assert plans.plans(logged_port, f"/v1/validate/{number}") == []
+
+
+@pytest.mark.django_db
+def test_a_session_plans_the_look_up_once_and_verifies_a_checkpoint_once(
+    history: History, auditor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[int] = []
+    verify = reading.verified
+
+    def counting(key: VerifierKey, size: int, root: bytes, signature: bytes) -> tuple[Checkpoint, str]:
+        verified.append(size)
+        return verify(key, size, root, signature)
+
+    monkeypatch.setattr(reading, "verified", counting)
+    client = Client(headers={"Host": "localhost", **bearer(auditor)})
+    sizes = {
+        client.get(f"/v1/tracking-numbers/{number}").json()["sealed_in"]["size"]
+        for _ in range(2)
+        for number in history.numbers[:100:9]
+    }
+    assert sorted(verified) == sorted(sizes)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans > custom_plans FROM pg_prepared_statements WHERE statement LIKE '%number%'"
+        )
+        assert cursor.fetchall() == [(True,)]

@@ -1,0 +1,86 @@
+"""Whatever the schema allows, and what it doesn't, is answered as the schema says; schemathesis asks on its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.plugin import ROOT, Database
+from tests.support.keys import make_key
+from tests.support.operations import OPERATIONS, PENDING
+from tests.support.orders import GOOD
+from tests.support.sealing import Sealer, until_published
+from tests.support.service import ServiceFactory
+
+CONFIG = ROOT / "tests" / "api" / "schemathesis.toml"
+SCHEMA = ROOT / "schema" / "openapi.yaml"
+PHASES = {"examples", "coverage", "fuzzing", "stateful"}
+
+
+class Target(NamedTuple):
+    """The service, and a number of its log."""
+
+    url: str
+    number: str
+
+
+@pytest.fixture(scope="module")
+def target(database: Database, service: ServiceFactory) -> Iterator[Target]:
+    running = service(database, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")
+    with Sealer(database):
+        issued = httpx.get(f"{running.base_url}/next-tracking-number", params=GOOD).raise_for_status().json()
+        until_published(database, 1)
+        yield Target(running.base_url, issued["tracking_number"])
+
+
+def ask(target: Target, folder: Path, *options: str) -> dict[str, Any]:
+    """Ask all operations in all phases; what was asked and answered is in the folder, and the report is returned."""
+    (folder / "schemathesis.toml").write_text(CONFIG.read_text().replace("${NUMBER}", target.number))
+    program = str(Path(sys.executable).with_name("schemathesis"))
+    reports = ["--report-json-path", "report.json", "--report-ndjson-path", "events.ndjson"]
+    command = [program, "run", str(SCHEMA), "--url", target.url, *reports, *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    assert report["complete"]
+    assert report["operations"]["tested"] == len(OPERATIONS)
+    assert {phase for phase, outcome in report["phases"].items() if outcome["status"] == "success"} == PHASES
+    return report
+
+
+def cases(folder: Path) -> Iterator[tuple[str, int, str | None]]:
+    """Of each request the operation, the status that it got, and the link that was followed to it."""
+    for line in (folder / "events.ndjson").read_text().splitlines():
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        for identity, case in recorder.get("cases", {}).items():
+            response = recorder["interactions"][identity]["response"]
+            followed = case["transition"]["id"] if case.get("is_transition_applied") else None
+            yield f"{case['value']['method']} {case['value']['path']}", response["status_code"], followed
+
+
+def test_a_key_for_everything_is_answered_as_the_schema_says(
+    target: Target, database: Database, tmp_path: Path
+) -> None:
+    key = make_key(database, "issue", "audit", "reports", "operate")
+    report = ask(target, tmp_path, "--header", f"Authorization: Bearer {key}")
+    waiting = {"unmatched_filter"} if PENDING else set()
+    assert not [text for name, texts in report["warnings"].items() for text in texts if name not in waiting]
+    asked = list(cases(tmp_path))
+    succeeded = {label for label, status, _ in asked if 200 <= status < 300}
+    assert set(OPERATIONS) <= succeeded, "these were refused throughout"
+    linked = {
+        link["operationId"]
+        for operation in OPERATIONS.values()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    }
+    assert linked <= {OPERATIONS[label]["operationId"] for label, _, followed in asked if followed}
+
+
+def test_nobody_in_particular_is_answered_as_the_schema_says(target: Target, tmp_path: Path) -> None:
+    ask(target, tmp_path)
