@@ -9,6 +9,7 @@ from ledger.domain.tiles import Tile
 from tests.plugin import LEDGER_KEY, Database
 from tests.support import history as histories
 from tests.support.history import TILE, History
+from tests.support.keys import bearer, make_key
 from tests.support.sealing import state
 from tests.support.web import ask, problem
 
@@ -23,6 +24,13 @@ def history(database: Database, lane_port: int) -> History:
     made = histories.make(database, lane_port, published_events=700, committed_events=300)
     assert 2 * TILE < made.published < 3 * TILE < len(made.numbers)
     return made
+
+
+@pytest.fixture(scope="module")
+def auditor(database: Database, history: History) -> str:
+    """An auditor's key: who has none is not told how a bundle's path is written."""
+    assert history.published
+    return make_key(database, "audit")
 
 
 def cache(response: httpx.Response) -> set[str]:
@@ -123,8 +131,8 @@ MALFORMED = f"""
 
 
 @pytest.mark.parametrize("path", MALFORMED.split())
-def test_what_names_no_tile_is_a_malformed_path(port: int, path: str) -> None:
-    assert problem(ask(port, f"/tile/{path}")) == (400, "malformed-tile-path")
+def test_what_names_no_tile_is_a_malformed_path(port: int, auditor: str, path: str) -> None:
+    assert problem(ask(port, f"/tile/{path}", **bearer(auditor))) == (400, "malformed-tile-path")
 
 
 def test_two_instances_give_the_same_bytes(lane_port: int, wsgi_port: int, history: History) -> None:

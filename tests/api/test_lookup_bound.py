@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.logs import Heard
 from tests.plugin import Database
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH, query
@@ -73,7 +74,7 @@ def test_the_service_says_nothing_of_a_customer_in_its_log(
     numbers: dict[str, str],
     keys: dict[str, str],
     service: ServiceFactory,
-    capfd: pytest.CaptureFixture[str],
+    heard: Heard,
 ) -> None:
     running = service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="DEBUG")
     for path in ("", "/barcode.svg", "/barcode.png", "/proof"):
@@ -81,8 +82,7 @@ def test_the_service_says_nothing_of_a_customer_in_its_log(
             ask(running.port, f"/v1/tracking-numbers/{number}{path}?customer_id={ONE}", **bearer(keys[ONE]))
             ask(running.port, f"/v1/tracking-numbers/{number}{path}", **bearer(keys[ONE]))
     running.stop()
-    lines = "".join(capfd.readouterr()).splitlines()
-    ours = [line for line in lines if "INFO httpx" not in line and "DEBUG httpcore" not in line]
+    ours = heard.read().splitlines()
     assert any("Started server process" in line for line in ours), "this is the service's log"
     for line in ours:
         assert ONE not in line

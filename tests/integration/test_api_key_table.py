@@ -127,6 +127,14 @@ def test_every_column_but_those_that_change_is_guarded(superuser: Session) -> No
     assert [column for (column,) in columns if f"SET {column} = " not in tried] == []
 
 
+def test_the_guards_are_always_on(superuser: Session) -> None:
+    # As in test_immutable.py; of the three only the one of updates has a condition.
+    guards = superuser.execute("""
+        SELECT array_agg((tgtype::int, tgqual IS NULL)::text ORDER BY tgtype) FROM pg_trigger
+         WHERE tgrelid = 'api_key'::regclass AND tgenabled = 'A' AND tgfoid = 'public.refuse_change'::regproc""")
+    assert guards.fetchall() == [(["(11,t)", "(19,f)", "(34,t)"],)]
+
+
 def insert(session: Session, **changes: str) -> None:
     values = VALUES | changes
     session.execute(f"INSERT INTO api_key ({', '.join(values)}) VALUES ({', '.join(values.values())})")

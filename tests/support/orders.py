@@ -14,6 +14,7 @@ GOOD = {
     "customer_slug": "redbox-logistics",
 }
 PATH = "/next-tracking-number"
+LOGS.know(GOOD["customer_id"])
 
 
 def query(**changes: str | bytes | None) -> bytes:
