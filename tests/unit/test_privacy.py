@@ -33,9 +33,6 @@ REDIRECTED = {
     "integration/test_ledger_commands.py": "has no database",
     "integration/test_verify_doc.py": "has no database",
     "integration/test_migrating.py": "has no events",
-    "api/test_schemathesis.py": "what schemathesis says of its requests",
-    "support/clients.py": "what clients and their makers say",
-    "support/node.py": "npm",
 }
 """The tests that take what a program writes for themselves, and why no log line gets lost by that."""
 
