@@ -1,7 +1,7 @@
 """Files of everything: any size in flat memory, and never half a file that looks whole."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
@@ -40,7 +40,7 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
-def lines(running: Service, auditor: str, form: str) -> Iterator[str]:
+def lines(running: Service, auditor: str, form: str) -> Generator[str]:
     """The lines of a file, as they come."""
     with httpx.stream("GET", running.base_url + path(format=form), headers=bearer(auditor), timeout=60) as answer:
         assert answer.status_code == 200
