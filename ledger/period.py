@@ -29,6 +29,11 @@ _SEARCH: Final = """
     )
     SELECT moment, low FROM search WHERE low >= high"""
 
+_BY_RANGES: Final = """
+    SET LOCAL enable_indexscan = off;
+    SET LOCAL enable_seqscan = off;
+    SET LOCAL max_parallel_workers_per_gather = 0"""
+
 
 class Stretch(NamedTuple):
     """Serials from ``first`` to ``last``; ``dense`` where nearly all events there are wanted."""
@@ -43,10 +48,10 @@ def by_ranges() -> Iterator[None]:
     """Have the statements of the block look at block ranges: for a stretch that is not dense.
 
     The planner takes serial and time for independent, so it expects a quarter of the table where there is next to
-    nothing, and would rather walk through half of it by the index over serials.
+    nothing, and would rather walk through half of it by the index over serials, or set three processes to work.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_seqscan = off")
+        cursor.execute(_BY_RANGES)
         yield
 
 

@@ -29,7 +29,7 @@ _HOURS = {f"{hour:02}": hour * 3600 for hour in range(24)}
 _CLOCK = {f"{second // 60:02}:{second % 60:02}": second for second in range(3600)}
 _SPACE_FOR_PLUS = re.compile(" (?=[0-9]{2}:[0-9]{2}$)")
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_WHOLE = re.compile("[0-9]{1,16}")
+_WHOLE = re.compile("[0-9]{1,20}")
 
 
 class ValueFlaw(Exception):  # noqa: N818  # it is a flaw of the caller's value, not an error of ours

@@ -78,7 +78,7 @@ def plans(texts: dict[str, str], *, descending: bool, **options: bool) -> Iterat
             with by_ranges():
                 yield plan(page.explain(format="json", **options))
             with connection.cursor() as cursor:  # the test is one transaction, so it would go on
-                cursor.execute("RESET enable_indexscan; RESET enable_seqscan")
+                cursor.execute("RESET enable_indexscan; RESET enable_seqscan; RESET max_parallel_workers_per_gather")
 
 
 def plan(text: str) -> Plan:
