@@ -14,6 +14,7 @@ from typing import Any
 import uuid_utils
 
 from benchmarks import generator, orders, record
+from core.keys.domain import Caller
 from issuance import answers
 from issuance.domain import order
 from issuance.domain.number import Numbering
@@ -146,6 +147,11 @@ class _FreeGate:
         return {}
 
 
+async def _nobody(authorization: bytes) -> Caller | None:
+    """Nobody presents a key."""
+    del authorization
+
+
 async def _whole(queries: Sequence[bytes], ring: KeyRing, numbering: Numbering) -> float:
     """CPU microseconds an issuance when some clients ask again as soon as they are answered."""
 
@@ -154,7 +160,7 @@ async def _whole(queries: Sequence[bytes], ring: KeyRing, numbering: Numbering) 
 
     writer = Writer(open_session, numbering, queue_limit=4096, deadline=10)
     task = asyncio.create_task(writer.run())
-    issuer = Issuer(writer, ring)
+    issuer = Issuer(writer, ring, _nobody, requires_key=False)
     waiting = cycle(queries)
     headers = {b"host": b"127.0.0.1"}
 
