@@ -13,9 +13,9 @@ from core.keys.domain import Caller, Scope
 from core.problems import Detail, ProblemError
 from issuance import answers
 from issuance.answers import Answer
-from issuance.domain import order as orders
 from issuance.domain.errors import IssuanceError
 from issuance.domain.order import InvalidOrderError, Order
+from issuance.domain.query import parse
 from issuance.request import Request
 from issuance.writer import Writer
 from ledger.domain.tag import Claim, KeyRing
@@ -110,7 +110,7 @@ class Issuer:
 
 def _order(query: bytes, caller: Caller | None) -> Order:
     try:
-        order = orders.parse(query)
+        order = parse(query)
     except InvalidOrderError as error:
         raise ProblemError(problems.INVALID_PARAMETERS, errors=tuple(Detail(*flaw) for flaw in error.flaws)) from None
     if caller is not None and caller.customer_id not in {None, order.customer_id}:
