@@ -23,13 +23,12 @@ from issuance.domain.errors import (
     UnavailableError,
     UnrecordableError,
 )
-from issuance.domain.lease import Stretch
+from issuance.domain.lease import Demand, Stretch
 from issuance.domain.number import Numbering
 from issuance.slices import sliced
 from issuance.writer_session import RowRefusedError, TryAgainError
 from ledger import rows
 from ledger.domain.entry import Event
-from ledger.domain.serial import BLOCK_SIZE
 from ledger.domain.tag import Claim
 
 _TRIES = 3
@@ -91,6 +90,7 @@ class BulkWriter:
         self._tasks: set[asyncio.Task[Issued]] = set()
         self._session: CallGate | None = None
         self._stretch = Stretch()
+        self._demand = Demand(self._loop.time())
         self._unsettled: tuple[int, Sequence[Event]] | None = None
         """Events that were sent, and by which writer, where nobody knows what became of them."""
         self._refusal: IssuanceError | None = None
@@ -129,6 +129,8 @@ class BulkWriter:
 
     async def _in_turn(self, call: Call, until: float) -> Issued:
         async with self._turn:
+            if isinstance(self._refusal, CollisionError):
+                raise CollisionError(*self._refusal.args)
             try:
                 issued = await self._issue(call, until)
             except (RefusedError, UnavailableError) as error:
@@ -171,6 +173,7 @@ class BulkWriter:
         if len(self._stretch) < len(call.orders):
             await self._lease(session, len(call.orders))
         serials = self._stretch.take(len(call.orders))
+        self._demand.used(len(serials), self._loop.time())
         events = await sliced(lambda at: call.event(at, serials[at], self._numbering), range(len(serials)))
         if await self._write(session, events, call.claims):
             return Issued(events, replayed=False)
@@ -216,7 +219,7 @@ class BulkWriter:
         return Issued(events, replayed=True)
 
     async def _lease(self, session: CallGate, count: int) -> None:
-        self._stretch.renew(await session.lease(-(-count // BLOCK_SIZE)))
+        self._stretch.renew(await session.lease(self._demand.blocks_for_call(count)))
         if len(self._stretch) < count:
             raise ExhaustedError(f"The shard has no {count} serials left. Issue into another shard (SHARD).")
 

@@ -141,17 +141,13 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
         REQUEST_ID,
         REPLAYED,
         REQUEST_ID_ANSWERED,
-        ),
     ],
     "responses": {
         (200, "application/json"): OpenApiResponse(
             IssuedSerializer,
             description="The number, durable in the ledger.",
             examples=[
-                OpenApiExample(
-                    "issued",
-                    value=ISSUED_EXAMPLE,
-                )
+                OpenApiExample("issued", value=ISSUED_EXAMPLE)
             ],
         ),
         **problem_responses(

@@ -104,3 +104,7 @@ class Demand:
         if left > second / 2:
             return 0
         return min(LARGEST_LEASE, -(-int(second) // BLOCK_SIZE))
+
+    def blocks_for_call(self, count: int) -> int:
+        """Blocks to lease for a call of ``count`` orders: those that it needs, or a second's worth if that is more."""
+        return max(-(-count // BLOCK_SIZE), self.blocks_to_lease(0))

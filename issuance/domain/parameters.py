@@ -29,8 +29,8 @@ _WEIGHT = re.compile(r"([0-9]{1,4})(?:\.([0-9]{1,3}))?")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}):([0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?([Zz]|[-+][0-9]{2}:[0-9]{2})"
 )
-_HOURS = {f"{hour:02}": hour * 3600 for hour in range(24)}
-_CLOCK = {f"{second // 60:02}:{second % 60:02}": second for second in range(3600)}
+_HOURS = {f"{hour:02}": hour * 3_600_000_000 for hour in range(24)}
+_CLOCK = {f"{second // 60:02}:{second % 60:02}": second * 1_000_000 for second in range(3600)}
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _SLUG = re.compile("[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -49,7 +49,8 @@ class ValueFlaw(Exception):  # noqa: N818  # it is a flaw of the caller's value,
         self.detail = detail
 
 
-def _country(text: str) -> str:
+def country(text: str) -> str:
+    """The upper-case code of a country; raises ValueFlaw."""
     code = _SPELLINGS.get(text)
     if code is None:
         if _COUNTRY.fullmatch(text):
@@ -58,7 +59,8 @@ def _country(text: str) -> str:
     return code
 
 
-def _grams(text: str) -> int:
+def grams(text: str) -> int:
+    """The grams, 1 to HEAVIEST, of a weight in kilograms; raises ValueFlaw."""
     match = _WEIGHT.fullmatch(text)
     if not match:
         raise _malformed(text, "Kilograms are expected, up to three decimals, such as 1.234.")
@@ -69,7 +71,8 @@ def _grams(text: str) -> int:
     return grams
 
 
-def _created_at(text: str) -> int:
+def created_at(text: str) -> int:
+    """The microseconds of the Unix epoch of a time, up to a day from now; raises ValueFlaw."""
     match = _TIME.fullmatch(text)
     if not match:
         raise _malformed(text, "RFC 3339 with an offset is expected, such as 2018-11-20T19:29:32.5+08:00.")
@@ -77,7 +80,7 @@ def _created_at(text: str) -> int:
     start, hours, seconds = _day(day, offset), _HOURS.get(hour), _CLOCK.get(clock)
     if start is None or hours is None or seconds is None:
         raise ValueFlaw("format", "There is no such date, time or offset.")
-    moment = start + (hours + seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
+    moment = start + hours + seconds + (int(fraction.ljust(6, "0")) if fraction else 0)
     if not 0 <= moment <= time.time_ns() // 1000 + _A_DAY:
         raise ValueFlaw("range", "The time must lie between 1970 and a day from now.")
     return moment
@@ -93,13 +96,15 @@ def _day(day: str, offset: str) -> int | None:
     return (moment.days * 86_400 + moment.seconds) * 1_000_000
 
 
-def _customer_id(text: str) -> bytes:
+def customer_id(text: str) -> bytes:
+    """The 16 bytes of a UUID; raises ValueFlaw."""
     if not _UUID.fullmatch(text):
         raise _malformed(text, "A UUID is expected: hex digits as 8-4-4-4-12.")
     return bytes.fromhex(text.replace("-", ""))
 
 
-def _customer_name(text: str) -> str:
+def customer_name(text: str) -> str:
+    """A name without the space around it; raises ValueFlaw."""
     # What can be printed holds no control character; the reverse does not hold, so the rest is looked at one by one.
     if not text.isprintable() and any(unicodedata.category(each) in {"Cc", "Zl", "Zp"} for each in text):
         raise ValueFlaw("control-character", "Control characters are not allowed.")
@@ -111,7 +116,8 @@ def _customer_name(text: str) -> str:
     return stripped
 
 
-def _customer_slug(text: str) -> str:
+def customer_slug(text: str) -> str:
+    """A slug as it is; raises ValueFlaw."""
     if len(text) > LONGEST_TEXT:
         raise ValueFlaw("length", f"At most {LONGEST_TEXT} characters are allowed.")
     if not _SLUG.fullmatch(text):
@@ -124,12 +130,12 @@ def _malformed(text: str, detail: str) -> ValueFlaw:
 
 
 CHECKS: dict[str, Callable[[str], str | int | bytes]] = {
-    "origin_country_id": _country,
-    "destination_country_id": _country,
-    "weight": _grams,
-    "created_at": _created_at,
-    "customer_id": _customer_id,
-    "customer_name": _customer_name,
-    "customer_slug": _customer_slug,
+    "origin_country_id": country,
+    "destination_country_id": country,
+    "weight": grams,
+    "created_at": created_at,
+    "customer_id": customer_id,
+    "customer_name": customer_name,
+    "customer_slug": customer_slug,
 }
 """Each parameter's check: from its text to what an Order holds, in the order of Order's fields; raises ValueFlaw."""
