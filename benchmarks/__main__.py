@@ -59,8 +59,13 @@ def main() -> int:
     _compare_options(parser)
     commands = parser.add_subparsers(title="other measurements (without one: the service beside its peers)")
     others = {
-        **{"flat": flat, "stages": stages, "bulk": bulk, "provable": provable, "log": log},
-        **{"lookup": lookup, "lists": lists},
+        "flat": flat,
+        "stages": stages,
+        "bulk": bulk,
+        "provable": provable,
+        "log": log,
+        "lookup": lookup,
+        "lists": lists,
     }
     for name, module in others.items():
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])

@@ -146,9 +146,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
         (200, "application/json"): OpenApiResponse(
             IssuedSerializer,
             description="The number, durable in the ledger.",
-            examples=[
-                OpenApiExample("issued", value=ISSUED_EXAMPLE)
-            ],
+            examples=[OpenApiExample("issued", value=ISSUED_EXAMPLE)],
         ),
         **problem_responses(
             "/next-tracking-number",

@@ -4,11 +4,9 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     Direction,
     OpenApiExample,
-    OpenApiParameter,
     OpenApiRequest,
     OpenApiResponse,
     extend_schema_field,

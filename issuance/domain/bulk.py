@@ -97,7 +97,7 @@ def elements(body: bytes) -> list[Raw]:
             raise MalformedBodyError("too-many", f"At most {MOST:,} orders are allowed.") from None
         raise MalformedBodyError("type", "The body must be a JSON array of orders.") from None
     except msgspec.DecodeError as error:
-        raise MalformedBodyError("json", f"The body is not JSON: {error}.") from None
+        raise MalformedBodyError("json", f"{error}.") from None  # it says what, and at which byte
     except RecursionError:
         raise MalformedBodyError("json", "The body is nested too deeply.") from None
     orders = [element for element in found if element is not None]

@@ -6,16 +6,20 @@ from typing import Any
 
 import httpx
 
+from tests.logs import LOGS
 from tests.support.keys import bearer
 from tests.support.orders import GOOD
 
 PATH = "/v1/tracking-numbers"
+
+OTHER_CUSTOMER = "de619854-b59b-425e-9db4-943979e1bd48"
 
 _CLIENT = httpx.Client(timeout=60)
 
 
 def order(**changes: Any) -> dict[str, Any]:
     """A good order, but for the changes; None leaves a member out."""
+    LOGS.know(changes.get("customer_id") or GOOD["customer_id"])
     return {name: value for name, value in (GOOD | changes).items() if value is not None}
 
 
