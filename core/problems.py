@@ -141,7 +141,10 @@ NOT_ACCEPTABLE = Problem(
     "not-acceptable", 406, "No such representation", "Accept application/json, or what /docs names for this operation."
 )
 REQUEST_TIMEOUT = Problem(
-    "request-timeout", 408, "The request took too long to arrive", "Send all headers within ten seconds."
+    "request-timeout",
+    408,
+    "The request took too long to arrive",
+    "Send all headers within ten seconds, and a body within a minute.",
 )
 LENGTH_REQUIRED = Problem(
     "length-required", 411, "The length of the body is not known", "Send a Content-Length; chunks are not read here."

@@ -4,43 +4,39 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_header_parameters
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
-from core import body, problems
+from core import body, problems, query
 from core.keys.domain import Scope
 from core.keys.drf import caller_of
-from core.negotiation import OneRepresentation
-from core.problems import Detail, ProblemError
+from core.problems import ProblemError
 from issuance import answers, contract_bulk, runtime
 from issuance.answers import Answer
 from issuance.bulk import PATH, Asked
 from issuance.domain.bulk import LONGEST_BODY
 from issuance.headers import flaw_of_key, request_id
+from ledger.api.listing import TrackingNumberListViewSet
 
-MOST_CALLS: Final = 4
-"""Calls of one process that are read, wait or are written at a time: half of Django's threads, 64 MiB of bodies."""
+MOST_CALLS: Final = 3
+"""Calls of one process that are read, wait or are written at a time. Each holds one of the threads that serve Django
+(core.asgi), as do as many long answers (core.streaming), and 16 MiB of body at most."""
 
 _calls = threading.BoundedSemaphore(MOST_CALLS)
 
 
-class BulkView(APIView):
-    """``POST`` issues many numbers, all or none."""
+class TrackingNumbersViewSet(TrackingNumberListViewSet):
+    """All numbers at one path: ``GET`` lists them, as the ledger does; ``POST`` issues many, all or none."""
 
-    scope: Scope | None = Scope.ISSUE
-    for_bound_keys = True  # all orders must be of the key's own customer
-    http_method_names = ["post", "options"]  # noqa: RUF012  # as Django declares it
-    content_negotiation_class = OneRepresentation  # a request must not be refused after it could have issued
-    default_response_headers: dict[str, str] = {}  # noqa: RUF012  # the answer's headers are the issuer's
+    scopes: ClassVar = {"list": Scope.AUDIT, "issue": Scope.ISSUE}
 
     @extend_schema(**contract_bulk.ISSUE_TRACKING_NUMBERS)
-    def post(self, request: Request) -> HttpResponse:
-        """Issue tracking numbers."""
+    def issue(self, request: Request) -> HttpResponse:
+        """Issue tracking numbers; with a key that is bound to a customer, for that customer alone."""
         answer = _answer(request)
         response = HttpResponse(answer.body, status=answer.status)
         for name, value in (*answer.head.headers, (b"x-request-id", answer.request_id)):
@@ -50,7 +46,7 @@ class BulkView(APIView):
     @extend_schema(exclude=True)
     def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
         """What may be done here, without doing it."""
-        return HttpResponse(status=204, headers={"Allow": "POST, OPTIONS"})
+        return HttpResponse(status=204, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
 
 
 def _answer(request: Request) -> Answer:
@@ -59,7 +55,7 @@ def _answer(request: Request) -> Answer:
     caller = caller_of(request)
     assert caller is not None  # noqa: S101  # nobody else has the scope
     try:
-        _check_query(request)
+        query.nothing(request)
         _check_media_type(request)
         key = _idempotency_key(request)
         with _admitted():
@@ -79,12 +75,6 @@ def _admitted() -> Iterator[None]:
         yield
     finally:
         _calls.release()
-
-
-def _check_query(request: Request) -> None:
-    detail = "There is no such parameter; the orders are in the body."
-    if flaws := [Detail(name[:64], "unknown", detail) for name in request.query_params]:
-        raise ProblemError(problems.INVALID_PARAMETERS, errors=flaws)
 
 
 def _check_media_type(request: Request) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from issuance.bulk_api import MOST_CALLS
 from issuance.domain.bulk import elements, read
 from ledger.domain.tag import KeyRing, framed
 from tests.plugin import Cluster, Database
@@ -219,13 +220,13 @@ def test_more_calls_than_a_few_are_refused_at_once_and_those_that_wait_are_answe
         assert time.monotonic() - begun < 2
         return problem(response) == (503, "overloaded") and response.headers["retry-after"] == "1"
 
-    with ledger.reading(database.owner_url) as session, ThreadPoolExecutor(4) as threads:
+    with ledger.reading(database.owner_url) as session, ThreadPoolExecutor(MOST_CALLS) as threads:
         session.execute("BEGIN")
         session.execute("LOCK TABLE issuance_event IN SHARE MODE")
-        waiting = [threads.submit(insist) for _ in range(4)]
-        assert eventually(refused), "until the fourth is in, a call is told what is wrong with it"
+        waiting = [threads.submit(insist) for _ in range(MOST_CALLS)]
+        assert eventually(refused), "until all are in, a call is told what is wrong with it"
         session.execute("ROLLBACK")
-        assert [len(each.result(30)) for each in waiting] == [100] * 4
+        assert [len(each.result(30)) for each in waiting] == [100] * MOST_CALLS
     assert post(running.port, key, orders(1)).status_code == 201
 
 
