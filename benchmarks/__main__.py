@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import flat, lists, log, lookup, machine, provable, record, report, stages, targets
+from benchmarks import bulk, flat, lists, log, lookup, machine, provable, record, report, stages, targets
 from benchmarks.database import ROOT, Cluster
 from benchmarks.load import LoadError, generator
 from benchmarks.pgbench import PgbenchError
@@ -58,7 +58,15 @@ def main() -> int:
     parser.set_defaults(measure=compare)
     _compare_options(parser)
     commands = parser.add_subparsers(title="other measurements (without one: the service beside its peers)")
-    others = {"flat": flat, "stages": stages, "provable": provable, "log": log, "lookup": lookup, "lists": lists}
+    others = {
+        "flat": flat,
+        "stages": stages,
+        "bulk": bulk,
+        "provable": provable,
+        "log": log,
+        "lookup": lookup,
+        "lists": lists,
+    }
     for name, module in others.items():
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])
         module.add_options(command)

@@ -14,8 +14,9 @@ from typing import Any
 import uuid_utils
 
 from benchmarks import generator, orders, record
+from core.keys.domain import Caller
 from issuance import answers
-from issuance.domain import order
+from issuance.domain import query
 from issuance.domain.number import Numbering
 from issuance.issuer import Issuer
 from issuance.writer import Writer
@@ -43,8 +44,8 @@ def measure(options: argparse.Namespace) -> int:
     made = _events(repeated, ring, numbering)
     identity = uuid_utils.uuid7()
     stages: list[tuple[str, Callable[[Any], object], Sequence[Any]]] = [
-        ("read and check the query, customers recurring", order.parse, repeated),
-        ("read and check the query, every customer new", order.parse, fresh),
+        ("read and check the query, customers recurring", query.parse, repeated),
+        ("read and check the query, every customer new", query.parse, fresh),
         ("request id: UUIDv7, its text", lambda _: str(uuid_utils.uuid7()), repeated),
         ("customer tag: HMAC (once per customer that recurs)", ring.tag, [event.request_id.bytes for event in made]),
         ("number: permutation, base 32, check character", lambda e: numbering.encode(e.serial, "MY", "ID"), made),
@@ -78,8 +79,8 @@ def _queries(mix: str) -> list[bytes]:
 
 def _events(queries: Sequence[bytes], ring: KeyRing, numbering: Numbering) -> list[Event]:
     found = []
-    for serial, query in enumerate(queries):
-        asked = order.parse(query)
+    for serial, raw in enumerate(queries):
+        asked = query.parse(raw)
         key_id, tag = ring.tag(asked.customer_id)
         found.append(
             Event(
@@ -146,6 +147,11 @@ class _FreeGate:
         return {}
 
 
+async def _nobody(authorization: bytes) -> Caller | None:
+    """Nobody presents a key."""
+    del authorization
+
+
 async def _whole(queries: Sequence[bytes], ring: KeyRing, numbering: Numbering) -> float:
     """CPU microseconds an issuance when some clients ask again as soon as they are answered."""
 
@@ -154,7 +160,7 @@ async def _whole(queries: Sequence[bytes], ring: KeyRing, numbering: Numbering) 
 
     writer = Writer(open_session, numbering, queue_limit=4096, deadline=10)
     task = asyncio.create_task(writer.run())
-    issuer = Issuer(writer, ring)
+    issuer = Issuer(writer, ring, _nobody, requires_key=False)
     waiting = cycle(queries)
     headers = {b"host": b"127.0.0.1"}
 

@@ -69,6 +69,12 @@ INVALID_HEADER = Problem("invalid-header", 400, "A header is not valid", "Correc
 BODY_NOT_ALLOWED = Problem(
     "body-not-allowed", 400, "A body is not allowed", "Put the parameters into the query, and send no body."
 )
+MALFORMED_BODY = Problem(
+    "malformed-body",
+    400,
+    "The body is not a list of orders",
+    "Send a JSON array of 1 to 10,000 orders in UTF-8; `errors` says what this body is not.",
+)
 MALFORMED_TILE_PATH = Problem(
     "malformed-tile-path",
     400,
@@ -135,10 +141,19 @@ NOT_ACCEPTABLE = Problem(
     "not-acceptable", 406, "No such representation", "Accept application/json, or what /docs names for this operation."
 )
 REQUEST_TIMEOUT = Problem(
-    "request-timeout", 408, "The request took too long to arrive", "Send all headers within ten seconds."
+    "request-timeout",
+    408,
+    "The request took too long to arrive",
+    "Send all headers within ten seconds, and a body within a minute.",
+)
+LENGTH_REQUIRED = Problem(
+    "length-required", 411, "The length of the body is not known", "Send a Content-Length; chunks are not read here."
+)
+BODY_TOO_LARGE = Problem(
+    "body-too-large", 413, "The body is too large", "Send at most 16 MiB; share the orders out over several calls."
 )
 UNSUPPORTED_MEDIA_TYPE = Problem(
-    "unsupported-media-type", 415, "This kind of body is not understood", "Send application/json."
+    "unsupported-media-type", 415, "This kind of body is not understood", "Send application/json, not compressed."
 )
 IDEMPOTENCY_KEY_REUSED = Problem(
     "idempotency-key-reused",

@@ -20,6 +20,9 @@ HEAD_LIMIT = 32 * 1024
 HEAD_SECONDS = 10.0
 """Time for them to arrive, from the connection or from their first byte."""
 
+BODY_SECONDS = 60.0
+"""Time for a body to arrive, 16 MiB at 2 Mbit/s: whoever waits for it is a thread."""
+
 SEND_SECONDS = 30.0
 """Time for a client to take some of what waits for it, 64 KB or more: an answer that nobody takes holds a thread."""
 
@@ -37,6 +40,7 @@ CLIENT = "tracking.client"
 uvicorn takes what is sent to a client that has gone and says nothing; so a thread would work on for nobody.
 """
 
+_WITHOUT_BODY = frozenset(("GET", "HEAD", "OPTIONS"))
 _RESET = struct.pack("ii", 1, 0)
 """struct linger, socket(7): closing sends RST and not FIN, which HTTP/1.0 would take for the end of the answer."""
 
@@ -153,6 +157,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse(problems.HEADERS_TOO_LARGE)
                 raise httptools.HttpParserError("head too large")
         super().on_headers_complete()
+        if self.scope["method"] not in _WITHOUT_BODY:
+            self._wait_at_most(BODY_SECONDS)
 
     def on_response_complete(self) -> None:
         """Start the next request that waits, or wait for one; as uvicorn does, but for its timer."""
@@ -203,8 +209,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(left, self._look_at_the_clock)
         elif self._in_head:
             self._refuse(problems.REQUEST_TIMEOUT)
-        else:
+        elif self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+        elif self.flow.read_paused:
+            self._wait_at_most(BODY_SECONDS)  # it is we who don't take it
+        elif self.cycle.more_body and not self.cycle.response_started:
+            self._refuse(problems.REQUEST_TIMEOUT)
 
     def _refuse(self, problem: Problem) -> None:
         request_id = str(uuid_utils.uuid7())

@@ -139,7 +139,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "validatorUrl": None,  # else it has swagger.io read the schema
     },
     "TAGS": [
-        {"name": "Issuing", "description": "Numbers, one at a time."},
+        {"name": "Issuing", "description": "Numbers, one at a time or many together."},
         {"name": "Numbers", "description": "What is known of a number, and what its label tells."},
         {"name": "Log", "description": "What anyone can check: c2sp.org/tlog-tiles, tlog-checkpoint and tlog-proof."},
         {"name": "Reports", "description": "What was issued, counted up to the log's sealed head."},

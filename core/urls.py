@@ -5,6 +5,7 @@ from django.urls import include, path, register_converter
 from core import health
 from core.converters import AnyText
 from issuance.api import NextTrackingNumberView
+from issuance.bulk_api import TrackingNumbersViewSet
 from issuance.validate import ValidateView
 
 register_converter(AnyText, "text")
@@ -14,6 +15,7 @@ urlpatterns = [
     # Answered, not redirected: a redirect would make a second request. One of the two is enough in the schema.
     path("next-tracking-number/", NextTrackingNumberView.as_view(schema=None)),
     path("v1/validate/<text:number>", ValidateView.as_view()),
+    path("v1/tracking-numbers", TrackingNumbersViewSet.as_view({"get": "list", "post": "issue"})),
     path("livez", health.livez),
     path("", include("ledger.api.urls")),
     path("", include("reports.api.urls")),

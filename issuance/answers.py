@@ -1,5 +1,6 @@
 """What a request for a number is answered with: bytes and headers that both ways in send as they are."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ class Links(msgspec.Struct, frozen=True):
 
 
 class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of a 200; ``entry``, the leaf's exact bytes, is for the customer's own key alone."""
+    """What is said of one number; ``entry``, the leaf's exact bytes, is for the customer's own key alone."""
 
     tracking_number: str
     created_at: str
@@ -86,31 +87,42 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
     entry: str = ""
 
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 def issued(event: Event, request_id: bytes, *, replayed: bool, with_entry: bool = False) -> Answer:
-    """200, for an event that is durable; ``leaf_hash`` commits the service to it before it is in the log."""
+    """200, for an event that is durable."""
+    return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, body(event, with_entry=with_entry))
+
+
+def issued_together(bodies: Sequence[bytes], request_id: bytes, *, replayed: bool) -> Answer:
+    """201, for the events of a call, all of them durable; ``bodies`` are theirs, in the order of the call."""
+    return Answer(201, _REPLAYED if replayed else _ISSUED, request_id, b"[" + b",".join(bodies) + b"]")
+
+
+def body(event: Event, *, with_entry: bool) -> bytes:
+    """What is said of an event; ``leaf_hash`` commits the service to it before it is in the log."""
     path = f"/v1/tracking-numbers/{event.number}"
     leaf = entry.encode(event)
-    body = Issued(
-        event.number,
-        entry.timestamp(event.requested_at),
-        event.origin,
-        event.destination,
-        weight.LABELS[event.weight_band],
-        str(event.request_id),
-        merkle.leaf_hash(leaf).hex(),
-        Links(path, f"{path}/proof"),
-        leaf.decode() if with_entry else "",
+    return _encode(
+        Issued(
+            event.number,
+            entry.timestamp(event.requested_at),
+            event.origin,
+            event.destination,
+            weight.LABELS[event.weight_band],
+            str(event.request_id),
+            merkle.leaf_hash(leaf).hex(),
+            Links(path, f"{path}/proof"),
+            leaf.decode() if with_entry else "",
+        )
     )
-    return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, _encoder.encode(body))
 
 
 def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
     """Any problem document."""
-    body = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
-    return Answer(kind.status, _problem_head(kind), request_id, body)
+    document = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
+    return Answer(kind.status, _problem_head(kind), request_id, document)
 
 
 def refused(error: IssuanceError, instance: str, request_id: bytes) -> Answer:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from core.session import Session
 from ledger.domain.entry import Event
 from ledger.domain.tag import Claim
-from ledger.store import from_text
+from ledger.store import COLUMNS_AS_TEXT, from_text
 
 
 class Won(NamedTuple):
@@ -20,12 +20,12 @@ _CLAIM = b"""
     INSERT INTO idempotency_claim (tag, number, fingerprint)
     SELECT * FROM unnest($1::bytea[], $2::text[], $3::bytea[]) AS claim (tag, number, fingerprint) ORDER BY tag
     ON CONFLICT DO NOTHING RETURNING tag, number"""
-_WINNERS = b"""
-    SELECT claim.tag, claim.fingerprint, event.number, event.serial, event.customer_tag, event.customer_key_id,
-           event.origin, event.destination, event.weight_band,
-           (extract(epoch FROM event.order_created_at) * 1000000)::bigint,
-           (extract(epoch FROM event.requested_at) * 1000000)::bigint, event.request_id, event.principal
+_WINNERS = (
+    b"""
+    SELECT claim.tag, claim.fingerprint, %b
       FROM idempotency_claim AS claim JOIN issuance_event AS event USING (number) WHERE claim.tag = ANY($1::bytea[])"""
+    % COLUMNS_AS_TEXT
+)
 
 
 def _array(values: Iterable[bytes]) -> bytes:

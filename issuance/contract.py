@@ -54,6 +54,35 @@ def _header(name: str, description: str, **schema: Any) -> OpenApiParameter:
     return OpenApiParameter(name, {"type": "string"} | schema, OpenApiParameter.HEADER, description=description)
 
 
+IDEMPOTENCY_KEY = _header(
+    "Idempotency-Key",
+    "Makes a retry safe: the same key and parameters give the same number.",
+    pattern=r"^[!-+\--~]{1,255}$",
+)
+REQUEST_ID = _header("X-Request-ID", "Names this request, if it is a UUID; else the service makes a UUIDv7.")
+REPLAYED = OpenApiParameter(
+    "Idempotency-Replayed",
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="Present where the number was issued before, under the same Idempotency-Key.",
+)
+REQUEST_ID_ANSWERED = OpenApiParameter(
+    "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=[200, 201], description="The request's id."
+)
+ISSUED_EXAMPLE = {
+    "tracking_number": "3K9M7QX2PZ4MYIDT",
+    "created_at": "2026-11-22T21:23:38.635500Z",
+    "origin_country_id": "MY",
+    "destination_country_id": "ID",
+    "weight_band": "over 1 to 2 kg",
+    "request_id": EXAMPLE_ID,
+    "leaf_hash": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "links": {
+        "self": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT",
+        "proof": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
+    },
+}
 NEXT_TRACKING_NUMBER: dict[str, Any] = {
     "operation_id": "next_tracking_number",
     "summary": "Issue a tracking number",
@@ -108,45 +137,16 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             pattern="^[a-z0-9]+(-[a-z0-9]+)*$",
             maxLength=LONGEST_TEXT,
         ),
-        _header(
-            "Idempotency-Key",
-            "Makes a retry safe: the same key and parameters give the same number.",
-            pattern=r"^[!-+\--~]{1,255}$",
-        ),
-        _header("X-Request-ID", "Names this request, if it is a UUID; else the service makes a UUIDv7."),
-        OpenApiParameter(
-            "Idempotency-Replayed",
-            {"type": "string", "enum": ["true"]},
-            OpenApiParameter.HEADER,
-            response=[200],
-            description="Present where the number was issued before, under the same Idempotency-Key.",
-        ),
-        OpenApiParameter(
-            "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=[200], description="The request's id."
-        ),
+        IDEMPOTENCY_KEY,
+        REQUEST_ID,
+        REPLAYED,
+        REQUEST_ID_ANSWERED,
     ],
     "responses": {
         (200, "application/json"): OpenApiResponse(
             IssuedSerializer,
             description="The number, durable in the ledger.",
-            examples=[
-                OpenApiExample(
-                    "issued",
-                    value={
-                        "tracking_number": "3K9M7QX2PZ4MYIDT",
-                        "created_at": "2026-11-22T21:23:38.635500Z",
-                        "origin_country_id": "MY",
-                        "destination_country_id": "ID",
-                        "weight_band": "over 1 to 2 kg",
-                        "request_id": EXAMPLE_ID,
-                        "leaf_hash": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-                        "links": {
-                            "self": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT",
-                            "proof": "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
-                        },
-                    },
-                )
-            ],
+            examples=[OpenApiExample("issued", value=ISSUED_EXAMPLE)],
         ),
         **problem_responses(
             "/next-tracking-number",

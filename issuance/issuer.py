@@ -1,30 +1,25 @@
 """``issue(query, headers) -> answer``: the whole of an issuance but its transport, for both ways in."""
 
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-
-from uuid_utils import UUID, uuid7
 
 from core import problems
 from core.keys.domain import Caller, Scope
 from core.problems import Detail, ProblemError
 from issuance import answers
 from issuance.answers import Answer
-from issuance.domain import order as orders
 from issuance.domain.errors import IssuanceError
 from issuance.domain.order import InvalidOrderError, Order
+from issuance.domain.query import parse
+from issuance.headers import flaw_of_key, request_id
 from issuance.request import Request
 from issuance.writer import Writer
 from ledger.domain.tag import Claim, KeyRing
 
 PATH = "/next-tracking-number"
 
-_UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Visible ASCII but the comma: by it a WSGI server joins a header that is given twice.
-_IDEMPOTENCY_KEY = re.compile(rb"[!-+\--~]{1,255}")
 _REMEMBERED_CUSTOMERS = 8192
 
 HEADERS = frozenset(
@@ -68,7 +63,7 @@ class Issuer:
             headers: lower-case names to values; those in HEADERS are looked at.
         """
         now = time.time_ns() // 1000
-        request_id, id_text = _request_id(headers.get(b"x-request-id"))
+        identity, id_text = request_id(headers.get(b"x-request-id"))
         if len(headers) > 1 and (answer := _unwanted(headers, id_text)):
             return answer
         try:
@@ -82,7 +77,7 @@ class Issuer:
             order,
             customer=self._customer(order.customer_id),
             requested_at=now,
-            request_id=request_id,
+            request_id=identity,
             principal=principal,
             claims=self._claims(principal, order, key) if key is not None else (),
         )
@@ -110,7 +105,7 @@ class Issuer:
 
 def _order(query: bytes, caller: Caller | None) -> Order:
     try:
-        order = orders.parse(query)
+        order = parse(query)
     except InvalidOrderError as error:
         raise ProblemError(problems.INVALID_PARAMETERS, errors=tuple(Detail(*flaw) for flaw in error.flaws)) from None
     if caller is not None and caller.customer_id not in {None, order.customer_id}:
@@ -118,25 +113,18 @@ def _order(query: bytes, caller: Caller | None) -> Order:
     return order
 
 
-def _request_id(given: bytes | None) -> tuple[UUID, bytes]:
-    """The request's id, and its text: the caller's if that is a UUID, else a new UUIDv7 (RFC 9562)."""
-    identity = UUID(given.decode()) if given is not None and _UUID.fullmatch(given) else uuid7()
-    return identity, str(identity).encode()
-
-
-def _unwanted(headers: Mapping[bytes, bytes], request_id: bytes) -> Answer | None:
+def _unwanted(headers: Mapping[bytes, bytes], id_text: bytes) -> Answer | None:
     """The refusal of a request that no one meant as an order, or None."""
     if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
-        return answers.problem(problems.BODY_NOT_ALLOWED, PATH, request_id)
+        return answers.problem(problems.BODY_NOT_ALLOWED, PATH, id_text)
     purpose = headers.get(b"sec-purpose", b"") + headers.get(b"purpose", b"")
     if b"prefetch" in purpose.lower():
-        return answers.problem(problems.UNINTENDED, PATH, request_id)
+        return answers.problem(problems.UNINTENDED, PATH, id_text)
     if headers.get(b"sec-fetch-site") == b"cross-site" and (
         headers.get(b"sec-fetch-mode") != b"navigate" or headers.get(b"sec-fetch-dest") != b"document"
     ):
-        return answers.problem(problems.UNINTENDED, PATH, request_id)
+        return answers.problem(problems.UNINTENDED, PATH, id_text)
     key = headers.get(b"idempotency-key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        flaw = Detail("Idempotency-Key", "format", "1 to 255 visible ASCII characters but the comma, given once.")
-        return answers.problem(problems.INVALID_HEADER, PATH, request_id, (flaw,))
+    if key is not None and (flaw := flaw_of_key(key)):
+        return answers.problem(problems.INVALID_HEADER, PATH, id_text, (flaw,))
     return None

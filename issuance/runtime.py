@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -16,12 +17,14 @@ from core.env import Env, SettingsError
 from core.session import Session
 from issuance.allocator import Allocator
 from issuance.answers import Answer
+from issuance.bulk import Asked, BulkIssuer
+from issuance.bulk_writer import BulkWriter
 from issuance.callers import LoopCallers
 from issuance.domain.errors import RefusedError, RestoredDatabaseError
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence
 from issuance.issuer import Issuer
-from issuance.writer import Gate, Writer
+from issuance.writer import Writer
 from issuance.writer_session import WriterSession
 from ledger import runtime as ledger
 from ledger.guard import RestoredError, look
@@ -30,7 +33,17 @@ from ledger.publication import PublicationError
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
-_running: tuple[Issuer, asyncio.AbstractEventLoop] | None = None
+
+
+class _Running(NamedTuple):
+    """What issues in this process, and the loop that it belongs to."""
+
+    issuer: Issuer
+    bulk: BulkIssuer
+    loop: asyncio.AbstractEventLoop
+
+
+_running: _Running | None = None
 
 
 def fence(env: Env) -> FileFence:
@@ -67,7 +80,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     published, log_key = ledger.place(env), ledger.verifier(env)
     allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
 
-    async def open_session() -> Gate:
+    async def open_session() -> WriterSession:
         return await WriterSession.open(
             settings.DATABASE_URL, role, allocator, guard, allow_unsafe=env.allow_unsafe_database
         )
@@ -85,12 +98,13 @@ async def issuing() -> AsyncIterator[Issuer]:
     task.add_done_callback(_end_if_failed)
     callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
     issuer = Issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
-    _running = issuer, asyncio.get_running_loop()
+    bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
+    _running = _Running(issuer, BulkIssuer(bulk_writer, keys), asyncio.get_running_loop())
     try:
         yield issuer
     finally:
         _running = None
-        await writer.drain()
+        await asyncio.gather(writer.drain(), bulk_writer.drain())
         await task
         callers.close()
 
@@ -104,12 +118,22 @@ def _end_if_failed(task: "asyncio.Task[None]") -> None:
 
 def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     """Issue from a thread that is not the event loop's, starting one where there is none (plain WSGI)."""
+    running = _current()
+    return asyncio.run_coroutine_threadsafe(running.issuer.issue(query, headers), running.loop).result()
+
+
+def issue_together_from_thread(asked: Asked) -> Answer:
+    """The same for a bulk call."""
+    running = _current()
+    return asyncio.run_coroutine_threadsafe(running.bulk.issue(asked), running.loop).result()
+
+
+def _current() -> _Running:
     with _lock:
-        issuer, loop = _running or _start_thread()
-    return asyncio.run_coroutine_threadsafe(issuer.issue(query, headers), loop).result()
+        return _running or _start_thread()
 
 
-def _start_thread() -> tuple[Issuer, asyncio.AbstractEventLoop]:
+def _start_thread() -> _Running:
     ready = threading.Event()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     failure: list[BaseException] = []

@@ -241,7 +241,7 @@ class Writer:
         tags = [claim.tag for request in requests for claim in request.claims]
         try:
             won = await session.winners(tags)
-        except SessionLostError:
+        except (SessionLostError, UnavailableError):
             self._again(requests)
             raise
         for request in requests:

@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -87,8 +87,11 @@ class WriterSession:
         self._session.close()
 
     async def wait_until_gone(self, writer: int) -> None:
-        """Return once another writer's session has ended."""
-        await locks.wait_until_writer_is_gone(self._session, self._role, writer)
+        """Return once another writer's session has ended; raises UnavailableError for what the server refused."""
+        try:
+            await locks.wait_until_writer_is_gone(self._session, self._role, writer)
+        except StatementError as error:
+            raise UnavailableError(f"The last writer's end could not be awaited: {error}") from error
 
     async def lease(self, count: int) -> range:
         """Lease blocks; raises as Allocator.lease does, with UnavailableError for what the server refused."""
@@ -142,15 +145,61 @@ class WriterSession:
             lost.update(rest[position] for position in again.lost)
         return Written(frozenset(lost))
 
-    async def present(self, numbers: Sequence[str]) -> set[str]:
-        """Those of the numbers that the ledger holds."""
+    async def append_whole(self, made: Sequence[bytes], number: str, claims: Sequence[Claim]) -> bool:
+        """Write the rows of one call; False, and nothing is written, where one of its claims was taken before.
+
+        Waits for whoever holds such a claim uncommitted. Raises as ``append`` does.
+
+        Args:
+            made: the rows, as ledger.rows.row makes them.
+            number: the first of them, which the claims lead to.
+            claims: none where the call has no Idempotency-Key.
+        """
         async with self._session.turn:
+            try:
+                if not claims:
+                    await store.append_rows(self._session, made)
+                    return True
+                return await self._append_whole_if_claimed(made, number, claims)
+            except StatementError as error:
+                raise _translated(error) from error
+
+    async def _append_whole_if_claimed(self, made: Sequence[bytes], number: str, claims: Sequence[Claim]) -> bool:
+        session = self._session
+        await session.execute(b"BEGIN")
+        try:
+            won = await claim(session, [(number, claims)])
+            if len(won) == len(claims):
+                await store.append_rows(session, made)
+            await session.execute(b"COMMIT" if len(won) == len(claims) else b"ROLLBACK")
+        except StatementError:
+            with contextlib.suppress(StatementError):
+                await session.execute(b"ROLLBACK")
+            raise
+        return len(won) == len(claims)
+
+    async def present(self, numbers: Sequence[str]) -> set[str]:
+        """Those of the numbers that the ledger holds; raises UnavailableError for what the server refused."""
+        async with self._reading():
             return await store.present(self._session, numbers)
 
     async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
-        """The events that were issued under claimed tags."""
-        async with self._session.turn:
+        """The events that were issued under claimed tags; raises as ``present`` does."""
+        async with self._reading():
             return await winners(self._session, tags)
+
+    async def between(self, first: int, last: int) -> list[Event]:
+        """The events with serials from ``first`` to ``last``; raises as ``present`` does."""
+        async with self._reading():
+            return await store.between(self._session, first, last)
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        async with self._session.turn:
+            try:
+                yield
+            except StatementError as error:
+                raise UnavailableError(f"The database could not be read: {error}") from error
 
 
 async def _be_durable(session: Session, *, allow_unsafe: bool) -> None:

@@ -72,4 +72,9 @@ def event(data: bytes) -> Event:
 
 def stream(events: Iterable[Event]) -> bytes:
     """All that ``COPY … FROM STDIN (FORMAT BINARY)`` wants for some events."""
-    return b"".join((_HEADER, *map(row, events), _TRAILER))
+    return framed(map(row, events))
+
+
+def framed(made: Iterable[bytes]) -> bytes:
+    """The same for rows that are made already."""
+    return b"".join((_HEADER, *made, _TRAILER))

@@ -8,7 +8,14 @@ from core.session import Session
 from ledger import rows
 from ledger.domain.entry import Event
 
+COLUMNS_AS_TEXT = b"""
+    event.number, event.serial, event.customer_tag, event.customer_key_id, event.origin, event.destination,
+    event.weight_band, (extract(epoch FROM event.order_created_at) * 1000000)::bigint,
+    (extract(epoch FROM event.requested_at) * 1000000)::bigint, event.request_id, event.principal"""
+"""What ``from_text`` reads, of a table that is called ``event``."""
+
 _COPY = f"COPY issuance_event ({rows.COLUMNS}) FROM STDIN (FORMAT BINARY)".encode()
+_BETWEEN = b"SELECT %b FROM issuance_event AS event WHERE serial BETWEEN $1 AND $2 ORDER BY serial" % COLUMNS_AS_TEXT
 
 
 async def append(session: Session, events: Iterable[Event]) -> None:
@@ -18,7 +25,12 @@ async def append(session: Session, events: Iterable[Event]) -> None:
         core.session.StatementError: refused, nothing was appended.
         core.session.SessionLostError: outcome unknown.
     """
-    await session.copy(_COPY, rows.stream(events))
+    await append_rows(session, map(rows.row, events))
+
+
+async def append_rows(session: Session, made: Iterable[bytes]) -> None:
+    """The same for events that are rows already (ledger.rows.row)."""
+    await session.copy(_COPY, rows.framed(made))
 
 
 async def present(session: Session, numbers: Sequence[str]) -> set[str]:
@@ -28,6 +40,11 @@ async def present(session: Session, numbers: Sequence[str]) -> set[str]:
         [b"{" + ",".join(numbers).encode() + b"}"],
     )
     return {number.decode() for (number,) in found if number is not None}
+
+
+async def between(session: Session, first: int, last: int) -> list[Event]:
+    """The events with serials from ``first`` to ``last``, in that order."""
+    return [from_text(row) for row in await session.execute(_BETWEEN, [b"%d" % first, b"%d" % last])]
 
 
 def from_text(fields: Sequence[bytes | None]) -> Event:

@@ -33,3 +33,11 @@ class ScopedSchema(AutoSchema):
             return [{}, {NAME: [str(when_closed)]}]
         scope = needed(self.view)
         return [{NAME: [str(scope)]}] if isinstance(scope, Scope) else []
+
+    def _unwrap_list_serializer(self, serializer: Any, direction: Any) -> dict[str, Any] | None:
+        """The schema of a list, with the lengths that a ListSerializer has and drf-spectacular leaves out."""
+        schema: dict[str, Any] | None = super()._unwrap_list_serializer(serializer, direction)
+        for name, length in (("minItems", "min_length"), ("maxItems", "max_length")):
+            if schema and getattr(serializer, length, None) is not None:
+                schema[name] = getattr(serializer, length)
+        return schema

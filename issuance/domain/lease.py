@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE
+from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE, first_serial
 
 LARGEST_LEASE = 1024
 """Blocks: a million serials, so that one slip of the rate does not burn a shard's worth."""
@@ -49,6 +49,39 @@ class Reserve:
         return serial
 
 
+class Stretch:
+    """Consecutive serials of one session, used in increasing order and never twice: what calls are issued from."""
+
+    def __init__(self) -> None:
+        self._left = range(0)
+
+    def __len__(self) -> int:
+        """Serials left."""
+        return len(self._left)
+
+    def renew(self, blocks: range) -> None:
+        """Go on with the blocks of a new lease; what is left of the last one is burned, unless they follow on it.
+
+        Raises:
+            ValueError: a block is not above those before; serials would not increase.
+        """
+        fresh = range(first_serial(blocks.start), first_serial(blocks.stop))
+        if fresh.start < self._left.stop:
+            raise ValueError(f"Serial {fresh.start} comes after serial {self._left.stop - 1}; serials must increase.")
+        self._left = range(self._left.start, fresh.stop) if fresh.start == self._left.stop else fresh
+
+    def take(self, count: int) -> range:
+        """The next ``count`` serials.
+
+        Raises:
+            IndexError: so many are not left.
+        """
+        if count > len(self._left):
+            raise IndexError(f"{count} serials are wanted, and {len(self._left)} are left.")
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+
 class Demand:
     """How many serials a second are used at present, and so when and how many blocks to lease."""
 
@@ -71,3 +104,7 @@ class Demand:
         if left > second / 2:
             return 0
         return min(LARGEST_LEASE, -(-int(second) // BLOCK_SIZE))
+
+    def blocks_for_call(self, count: int) -> int:
+        """Blocks to lease for a call of ``count`` orders: those that it needs, or a second's worth if that is more."""
+        return max(-(-count // BLOCK_SIZE), self.blocks_to_lease(0))

@@ -1,19 +1,13 @@
 """The order of a number: seven parameters, checked, in the form that the rest of the service uses."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
-from issuance.domain.parameters import LONGEST_TEXT, READERS, ValueFlaw, decoded
+from issuance.domain.parameters import CHECKS
 from ledger.domain import weight
 
-NAMES = tuple(READERS)
-_LONGEST_VALUE = LONGEST_TEXT * 4 * 3 + 64  # four UTF-8 bytes a character, each percent-encoded, and some room to trim
-_MOST_PARAMETERS = 32
-
-_READERS = {name.encode(): (place, reader) for place, (name, reader) in enumerate(READERS.items())}
-_OWN_TO_EACH_ORDER = (b"weight=", b"created_at=")
-"""Pairs that hardly ever recur; the others are remembered, and cost a look-up instead of the reading."""
-_REMEMBERED = 16_384  # pairs of at most 3 KB
+NAMES = tuple(CHECKS)
+MOST_PARAMETERS = 32
+"""So many are read, to say what is wrong with each; seven are right."""
 
 
 class Flaw(NamedTuple):
@@ -31,7 +25,7 @@ class Flaw(NamedTuple):
 
 
 class InvalidOrderError(ValueError):
-    """The query is not an order; ``flaws`` has everything that is wrong with it."""
+    """This is not an order; ``flaws`` has everything that is wrong with it."""
 
     def __init__(self, flaws: list[Flaw]) -> None:
         super().__init__(f"{len(flaws)} flaws")
@@ -44,7 +38,6 @@ class Order(NamedTuple):
     Attributes:
         origin, destination: ISO 3166-1 alpha-2, upper case.
         grams: 1 to 1,000,000.
-        weight_band: 0 to 10.
         created_at: when the order was made, microseconds of the Unix epoch.
         customer_id: 16 bytes; name and slug are checked, and kept only long enough to fingerprint the request.
     """
@@ -59,7 +52,7 @@ class Order(NamedTuple):
 
     @property
     def weight_band(self) -> int:
-        """The code that is stored."""
+        """The code that is stored, 0 to 10."""
         return weight.band(self.grams)
 
     def canonical(self) -> tuple[bytes, ...]:
@@ -75,67 +68,21 @@ class Order(NamedTuple):
         )
 
 
-class _PairFlaw(Exception):  # noqa: N818  # a flaw of the caller's
-    def __init__(self, place: int | None, flaw: Flaw) -> None:
-        super().__init__(flaw)
-        self.place = place
-        self.flaw = flaw
+def too_many(count: int) -> Flaw:
+    """More parameters than are worth looking at one by one."""
+    return Flaw("", "too-many", f"There are {count} parameters; {len(NAMES)} are expected.")
 
 
-def parse(query: bytes) -> Order:
-    """Read an order from a raw query string (application/x-www-form-urlencoded).
-
-    Raises:
-        InvalidOrderError: with every flaw of the query.
-    """
-    values: list[object] = [None] * len(NAMES)
-    flaws: list[Flaw] = []
-    pairs = query.split(b"&") if query else []
-    if len(pairs) > _MOST_PARAMETERS:
-        raise InvalidOrderError(
-            [Flaw("", "too-many", f"There are {len(pairs)} parameters; {len(NAMES)} are expected.")]
-        )
-    for pair in pairs:
-        place: int | None
-        try:
-            place, value = _read(pair) if pair.startswith(_OWN_TO_EACH_ORDER) else _recall(pair)
-        except _PairFlaw as error:
-            place, value, flaw = error.place, error, error.flaw
-            if place is None or values[place] is None:
-                flaws.append(flaw)
-        if place is None:
-            continue
-        if values[place] is not None:
-            flaws.append(Flaw(NAMES[place], "repeated", "This parameter is given more than once."))
-        values[place] = value
-    if flaws or len(pairs) != len(NAMES):
-        missing = (name for name, value in zip(NAMES, values, strict=True) if value is None)
-        raise InvalidOrderError([*flaws, *(Flaw(name, "missing", "This parameter is required.") for name in missing)])
-    return Order(*values)  # type: ignore[arg-type]  # each reader returns what its place holds
+def unknown(name: str) -> Flaw:
+    """A parameter that an order doesn't have."""
+    return Flaw(name[:64], "unknown", f"There is no such parameter; these are: {', '.join(NAMES)}.")
 
 
-def _read(pair: bytes) -> tuple[int, object]:
-    """The place and the value of one ``name=value``."""
-    name, _, raw = pair.partition(b"=")
-    found = _READERS.get(name) or _READERS.get(_name(name).encode())
-    if found is None:
-        detail = f"There is no such parameter; these are: {', '.join(NAMES)}."
-        raise _PairFlaw(None, Flaw(_name(name)[:64], "unknown", detail))
-    place, reader = found
-    if len(raw) > _LONGEST_VALUE:
-        raise _PairFlaw(place, Flaw(NAMES[place], "length", "This value is too long."))
-    try:
-        return place, reader(raw)
-    except ValueFlaw as flaw:
-        raise _PairFlaw(place, Flaw(NAMES[place], flaw.code, flaw.detail)) from None
+def repeated(name: str) -> Flaw:
+    """A parameter that is given again: nobody can tell which was meant."""
+    return Flaw(name, "repeated", "This parameter is given more than once.")
 
 
-_recall = lru_cache(_REMEMBERED)(_read)
-
-
-def _name(raw: bytes) -> str:
-    try:
-        return decoded(raw)
-    except ValueFlaw as flaw:
-        detail = f"A parameter's name can't be read: {flaw.detail}"
-        raise _PairFlaw(None, Flaw("", flaw.code, detail)) from None
+def missing(name: str) -> Flaw:
+    """A parameter that isn't given."""
+    return Flaw(name, "missing", "This parameter is required.")

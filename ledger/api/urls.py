@@ -1,9 +1,8 @@
-"""The paths of the log and of what is known of numbers."""
+"""The paths of the log and of what is known of a number; that of their list is where numbers are issued, too."""
 
 from django.urls import path
 
 from ledger.api import views
-from ledger.api.listing import TrackingNumberListViewSet
 from ledger.api.numbers import BarcodeViewSet, TrackingNumberViewSet
 
 urlpatterns = [
@@ -12,6 +11,5 @@ urlpatterns = [
     path("v1/tracking-numbers/<str:number>", TrackingNumberViewSet.as_view({"get": "retrieve"})),
     path("v1/tracking-numbers/<str:number>/barcode.svg", BarcodeViewSet.as_view({"get": "svg"})),
     path("v1/tracking-numbers/<str:number>/barcode.png", BarcodeViewSet.as_view({"get": "png"})),
-    path("v1/tracking-numbers", TrackingNumberListViewSet.as_view({"get": "list"})),
     path("v1/tracking-numbers/<str:number>/proof", views.ProofView.as_view()),
 ]

@@ -1,6 +1,7 @@
 """Pseudonyms of customers: keyed hashes that nobody can compute from an id once the key is destroyed."""
 
 import hmac
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 KEY_BYTES = 32
@@ -67,7 +68,7 @@ class KeyRing:
 
         The tag says whose key it is (caller, customer, key); the fingerprint says what was asked with it.
         """
-        caller = b"" if principal is None else principal.to_bytes(8, "big")
+        caller = _caller(principal)
         return [
             Claim(
                 tag=_mac(key, b"idempotency-tag", caller, customer_id, idempotency_key),
@@ -76,11 +77,34 @@ class KeyRing:
             for key in self._keys.values()
         ]
 
+    def claims_of_call(self, principal: int | None, idempotency_key: bytes, orders: Iterable[bytes]) -> list[Claim]:
+        """Return the claim of a bulk call's Idempotency-Key under every live key, oldest first.
+
+        ``orders`` are what ``framed`` made of each order's parameters. The tag has no customer, since a call may hold
+        orders of many; so the same key may serve a call and, for each customer, one request besides.
+        """
+        caller, message = _caller(principal), b"".join(orders)
+        return [
+            Claim(
+                tag=_mac(key, b"bulk-idempotency-tag", caller, idempotency_key),
+                fingerprint=_mac(key, b"bulk-idempotency-fingerprint", message),
+            )
+            for key in self._keys.values()
+        ]
+
+
+def framed(parts: Iterable[bytes]) -> bytes:
+    """Some parts, each after its length, so that no two lists read alike."""
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+
+
+def _caller(principal: int | None) -> bytes:
+    return b"" if principal is None else principal.to_bytes(8, "big")
+
 
 def _mac(key: bytes, purpose: bytes, *parts: bytes) -> bytes:
-    """Return the HMAC-SHA-256 of a purpose and parts, each after its length, so that no two lists read alike.
+    """Return the HMAC-SHA-256 of a purpose and parts.
 
     The purpose alone is over 16 bytes with its length: nothing here is ever the message of a customer's tag.
     """
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose, *parts))
-    return hmac.digest(key, message, "sha256")
+    return hmac.digest(key, framed((purpose, *parts)), "sha256")

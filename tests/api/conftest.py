@@ -1,17 +1,12 @@
 """Both ways in to one database: the lane under gunicorn, and Django's view under runserver."""
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 
-import httpx
 import psycopg
 import pytest
 
-from core.embedded.process import Process
-from tests.plugin import ROOT, Database
-from tests.support.processes import eventually
-from tests.support.service import ServiceFactory, free_port
+from tests.plugin import Database
+from tests.support.service import ServiceFactory, runserver
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +18,8 @@ def lane_port(database: Database, service: ServiceFactory) -> int:
 @pytest.fixture(scope="module")
 def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
     """The port of `manage.py runserver`; it comes second, since starting the service makes the allocator."""
-    port = free_port()
-    assert port != lane_port
-    command = [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"]
-    environment = {**os.environ, **database.settings, "LOG_LEVEL": "DEBUG"}
-    with Process("runserver", command, environment=environment, folder=ROOT, stop_seconds=30):
-        assert eventually(lambda: answers(port)), "runserver does not answer"
+    assert lane_port
+    with runserver(database) as port:
         yield port
 
 
@@ -51,11 +42,3 @@ def count_events(database: Database) -> Iterator[Callable[[], int]]:
             return int(row[0])
 
         yield count
-
-
-def answers(port: int) -> bool:
-    try:
-        httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
-    except httpx.TransportError:
-        return False
-    return True

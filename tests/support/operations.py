@@ -7,11 +7,7 @@ import yaml
 
 from tests.plugin import ROOT
 
-PENDING: Final = frozenset(
-    {
-        "POST /v1/tracking-numbers",
-    }
-)
+PENDING: Final[frozenset[str]] = frozenset()
 """Whatever tests one of these comes into force with it: a test fails when it is there and stands here still."""
 
 DOCUMENT: Final[dict[str, Any]] = yaml.safe_load((ROOT / "schema" / "openapi.yaml").read_text())

@@ -10,6 +10,8 @@ from urllib.parse import quote
 from psycopg.conninfo import conninfo_to_dict
 
 CHUNK = 65_536
+ROWS = b"PGCOPY\n\xff\r\n\0"
+COMMIT = b"COMMIT\0"
 
 
 class Wire:
@@ -21,6 +23,8 @@ class Wire:
         self.cuts_made = 0
         self.before_statement = False
         """Whether the statement is lost too, or only its reply."""
+        self.at = ROWS
+        """What the statement is known by."""
         self._upstream = upstream
 
     def url(self, url: str) -> str:
@@ -39,7 +43,7 @@ class Wire:
 
         async def forth() -> None:
             while data := await reader.read(CHUNK):
-                if b"PGCOPY\n\xff\r\n\0" in data and self.cuts_left:
+                if self.at in data and self.cuts_left:
                     self.cuts_left -= 1
                     self.cuts_made += 1
                     cut.set()

@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -12,6 +14,7 @@ import httpx
 
 from core.embedded.process import Process
 from tests.plugin import ROOT, Database
+from tests.support.processes import eventually
 
 ANSWER_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -75,6 +78,25 @@ class Service:
             else:
                 return
         raise AssertionError("the service does not answer; its log is above")
+
+
+@contextmanager
+def runserver(database: Database, **settings: str) -> Iterator[int]:
+    """The port of `manage.py runserver`, the plain WSGI way in, while the block runs; the allocator must be there."""
+    port = free_port()
+    command = [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"]
+    environment = {**os.environ, **database.settings, "LOG_LEVEL": "DEBUG", **settings}
+    with Process("runserver", command, environment=environment, folder=ROOT, stop_seconds=STOP_SECONDS):
+        assert eventually(lambda: _answers(port)), "runserver does not answer"
+        yield port
+
+
+def _answers(port: int) -> bool:
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
 
 
 class ServiceFactory(Protocol):

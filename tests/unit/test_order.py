@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuance.domain.order import NAMES, InvalidOrderError, parse
+from issuance.domain.order import NAMES, InvalidOrderError
+from issuance.domain.query import parse
 from tests.support.orders import GOOD, query
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.tag import KeyRing
+from ledger.domain.tag import KeyRing, framed
 
 CUSTOMER = UUID("de619854-b59b-425e-9db4-943979e1bd49").bytes
 OLD, NEW = "11" * 32, "22" * 32
@@ -60,6 +60,38 @@ def test_two_orders_share_a_fingerprint_only_if_they_are_the_same(one: list[byte
 def test_a_tag_a_claim_and_a_fingerprint_are_never_the_same_hash() -> None:
     claim = RING.claims(None, b"", b"", (b"", b"", b""))[1]  # the same parts under either purpose
     assert len({claim.tag, claim.fingerprint, RING.tag(b"")[1]}) == 3
+
+
+ORDERS = [framed((b"MY", b"ID")), framed((b"MY", b"SG"))]
+
+
+@given(st.tuples(st.none() | st.integers(0, 2**63 - 1), short), st.tuples(st.none() | st.integers(0, 2**63 - 1), short))
+def test_two_calls_share_a_tag_only_if_caller_and_key_are_the_same(
+    one: tuple[int | None, bytes], other: tuple[int | None, bytes]
+) -> None:
+    tags = [RING.claims_of_call(*each, ORDERS)[0].tag for each in (one, other)]
+    assert (tags[0] == tags[1]) == (one == other)
+
+
+pairs = st.lists(st.tuples(short, short), max_size=3)
+
+
+@given(pairs, pairs)
+def test_two_calls_share_a_fingerprint_only_if_their_orders_are_the_same(
+    one: list[tuple[bytes, bytes]], other: list[tuple[bytes, bytes]]
+) -> None:
+    prints = [RING.claims_of_call(1, b"key", map(framed, each))[0].fingerprint for each in (one, other)]
+    assert (prints[0] == prints[1]) == (one == other)
+
+
+def test_a_call_is_claimed_under_every_live_key_and_never_where_a_single_request_is() -> None:
+    before = KeyRing.parse(f"7:{OLD}").claims_of_call(1, b"key", ORDERS)
+    after = RING.claims_of_call(1, b"key", ORDERS)
+    assert len(after) == 2
+    assert after[0] == before[0]
+    for key, customer in ((b"key", b""), (b"", b"key")):
+        single = RING.claims(1, customer, key, tuple(ORDERS))
+        assert not {claim.tag for claim in single} & {claim.tag for claim in after}
 
 
 @pytest.mark.parametrize(

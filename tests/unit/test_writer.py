@@ -41,6 +41,7 @@ class Database:
         self.batches: list[list[int]] = []
         self.next_block = 0
         self.failures: list[Exception] = []
+        self.unreadable: list[Exception] = []
         self.opening: list[Exception] = []
         self.waited_for: list[int] = []
         self.sessions = 0
@@ -95,6 +96,8 @@ class FakeGate:
         return {number for number in numbers if number in self.database.events}
 
     async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
+        if self.database.unreadable:
+            raise self.database.unreadable.pop()
         found = {tag: self.database.claims[tag] for tag in tags if tag in self.database.claims}
         return {tag: Won(self.database.events[number], print_) for tag, (number, print_) in found.items()}
 
@@ -344,6 +347,20 @@ def test_the_same_key_with_another_order_is_refused() -> None:
     outcomes = issue(Database(), [first, second])
     assert isinstance(outcomes[0], Event)
     assert isinstance(outcomes[1], KeyReusedError)
+
+
+def test_a_first_answer_that_can_not_be_read_is_a_503_and_the_next_retry_gets_it() -> None:
+    async def run(database: Database) -> None:
+        claims = (Claim(bytes(32), b"f" * 32),)
+        async with writing(database) as writer:
+            first = await writer.submit(request(claims=claims))
+            database.unreadable = [UnavailableError("57014 cancelled")]
+            with pytest.raises(UnavailableError):
+                await writer.submit(request(claims=claims))
+            await until(lambda: writer.refusal is None)
+            assert await writer.submit(request(claims=claims)) == first
+
+    asyncio.run(run(Database()))
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
