@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuance.domain.order import InvalidOrderError, parse
+from issuance.domain.order import InvalidOrderError
+from issuance.domain.query import parse
 from ledger.domain import values
 from ledger.domain.values import LAST_MOMENT, ValueFlaw
 from tests.support.orders import query
