@@ -23,7 +23,9 @@ from issuance.domain.order import (
     too_many,
     unknown,
 )
-from issuance.domain.parameters import CHECKS, ValueFlaw
+from issuance.domain.parameters import CHECKS
+from ledger.domain import values
+from ledger.domain.values import ValueFlaw
 
 MOST = 10_000
 """Orders of one call."""
@@ -34,8 +36,8 @@ LONGEST_ORDER = 16 * 1024
 
 _REMEMBERED = 16_384
 # What recurs from order to order costs a look-up instead of the check.
-_country = lru_cache(_REMEMBERED)(parameters.country)
-_customer_id = lru_cache(_REMEMBERED)(parameters.customer_id)
+_country = lru_cache(_REMEMBERED)(values.country)
+_customer_id = lru_cache(_REMEMBERED)(values.uuid)
 _customer_name = lru_cache(_REMEMBERED)(parameters.customer_name)
 _customer_slug = lru_cache(_REMEMBERED)(parameters.customer_slug)
 

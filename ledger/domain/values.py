@@ -1,4 +1,4 @@
-"""Values that callers give in a query: how the text of each is read, and what is said of one that can't be.
+"""Values that callers give: how the text of each is read, and what is said of one that can't be.
 
 ASCII is asked for before any conversion: `int` takes digits of other scripts, `uuid.UUID` braces, and `ß` raised
 is South Sudan.
@@ -20,13 +20,19 @@ LAST_MOMENT: Final = 253_402_300_799_999_999
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SPELLINGS = {
+    spelling: code
+    for code in COUNTRIES
+    for spelling in (code, code.lower(), code.capitalize(), code.capitalize().swapcase())
+}
 _COUNTRY = re.compile("[A-Za-z]{2}")
+_PLUS, _PERCENT = b"+%"  # as integers: to look for a byte takes a tenth of what it takes to look for bytes of length 1
 _ROUTE = re.compile("([A-Za-z]{2})-([A-Za-z]{2})")
 _TIME = re.compile(
     "([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}):([0-9]{2}:[0-9]{2})(?:[.]([0-9]{1,6}))?([Zz]|[-+][0-9]{2}:[0-9]{2})"
 )
-_HOURS = {f"{hour:02}": hour * 3600 for hour in range(24)}
-_CLOCK = {f"{second // 60:02}:{second % 60:02}": second for second in range(3600)}
+_HOURS = {f"{hour:02}": hour * 3_600_000_000 for hour in range(24)}
+_CLOCK = {f"{second // 60:02}:{second % 60:02}": second * 1_000_000 for second in range(3600)}
 _SPACE_FOR_PLUS = re.compile(" (?=[0-9]{2}:[0-9]{2}$)")
 _UUID = re.compile("[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _WHOLE = re.compile("[0-9]{1,20}")
@@ -36,7 +42,7 @@ class ValueFlaw(Exception):  # noqa: N818  # it is a flaw of the caller's value,
     """This value can't be read.
 
     Attributes:
-        code: for programs: empty, encoding, format, range, country, choice.
+        code: for programs: empty, encoding, type, format, range, length, country, choice, control-character.
         detail: for people; never repeats the value.
     """
 
@@ -48,21 +54,25 @@ class ValueFlaw(Exception):  # noqa: N818  # it is a flaw of the caller's value,
 
 def decoded(raw: bytes) -> str:
     """Undo the percent-encoding of application/x-www-form-urlencoded, strictly; raises ValueFlaw."""
-    raw = raw.replace(b"+", b" ")
-    if _BAD_ESCAPE.search(raw):
-        raise ValueFlaw("encoding", "A percent sign must be followed by two hex digits.")
+    if _PLUS in raw:
+        raw = raw.replace(b"+", b" ")
+    if _PERCENT in raw:
+        if _BAD_ESCAPE.search(raw):
+            raise ValueFlaw("encoding", "A percent sign must be followed by two hex digits.")
+        raw = unquote_to_bytes(raw)
     try:
-        return unquote_to_bytes(raw).decode()
+        return raw.decode()
     except UnicodeDecodeError:
         raise ValueFlaw("encoding", "This is not valid UTF-8.") from None
 
 
 def country(text: str) -> str:
     """A country's code, raised; ValueFlaw where it is none."""
-    if not _COUNTRY.fullmatch(text):
+    code = _SPELLINGS.get(text)
+    if code is None:
+        if _COUNTRY.fullmatch(text):
+            raise ValueFlaw("country", "This is not an assigned ISO 3166-1 alpha-2 code, nor XK.")
         raise malformed(text, "Two letters of ISO 3166-1 alpha-2 are expected, such as MY.")
-    if (code := text.upper()) not in COUNTRIES:
-        raise ValueFlaw("country", "This is not an assigned ISO 3166-1 alpha-2 code, nor XK.")
     return code
 
 
@@ -74,24 +84,30 @@ def route(text: str) -> tuple[str, str]:
     return country(match[1]), country(match[2])
 
 
-def moment(text: str) -> int:
-    """Microseconds of the Unix epoch of a time in RFC 3339 with an offset, from 1970 to 9999; raises ValueFlaw.
-
-    A plus typed unescaped means a space in a query; here it can only be the plus that it was, so it is read as one.
-    """
-    match = _TIME.fullmatch(_SPACE_FOR_PLUS.sub("+", text))
+def instant(text: str) -> int:
+    """Microseconds of the Unix epoch of a time in RFC 3339 with an offset; raises ValueFlaw."""
+    match = _TIME.fullmatch(text)
     if match is None:
         raise malformed(text, "RFC 3339 with an offset is expected, such as 2018-11-20T19:29:32.5+08:00.")
     day, hour, clock, fraction, offset = match.groups()
-    if day.startswith("0000"):
-        raise _outside()
     start, hours, seconds = _day(day, offset), _HOURS.get(hour), _CLOCK.get(clock)
     if start is None or hours is None or seconds is None:
         raise ValueFlaw("format", "There is no such date, time or offset.")
-    found = start + (hours + seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
-    if not 0 <= found <= LAST_MOMENT:
-        raise _outside()
+    return start + hours + seconds + (int(fraction.ljust(6, "0")) if fraction else 0)
+
+
+def moment(text: str) -> int:
+    """The same of a time from 1970 to 9999 that stood in a query; raises ValueFlaw."""
+    text = plus(text)
+    # Python's years begin with 1.
+    if (text.startswith("0000-") and _TIME.fullmatch(text)) or not 0 <= (found := instant(text)) <= LAST_MOMENT:
+        raise ValueFlaw("range", "The time must lie between 1970 and 9999.")
     return found
+
+
+def plus(text: str) -> str:
+    """A time as it was typed: a plus typed unescaped means a space in a query, and can only be the plus that it was."""
+    return _SPACE_FOR_PLUS.sub("+", text)
 
 
 def uuid(text: str) -> bytes:
@@ -120,10 +136,6 @@ def choice(text: str, choices: Collection[str]) -> str:
 def malformed(text: str, detail: str) -> ValueFlaw:
     """What is said of a value of the wrong form; where there is none, that."""
     return ValueFlaw("format", detail) if text else ValueFlaw("empty", "A value is required.")
-
-
-def _outside() -> ValueFlaw:
-    return ValueFlaw("range", "The time must lie between 1970 and 9999.")
 
 
 @lru_cache(4096)

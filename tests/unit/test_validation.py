@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from issuance.domain import validation
 from issuance.domain.number import Numbering
-from issuance.domain.parameters import COUNTRIES
 from issuance.domain.validation import CheckCharacter, Country, Validation
 from ledger.domain.form import CROCKFORD
 from ledger.domain.iso7064 import check_character
 from ledger.domain.serial import SHARD_CAPACITY, SHARDS
+from ledger.domain.values import COUNTRIES
 from tests.support.labels import slip
 
 NUMBERS = Numbering(bytes(range(32)))
