@@ -18,7 +18,7 @@ from tests.support.service import Service, ServiceFactory
 from tests.support.web import ask, problem
 
 EVENTS = 200_000
-MEGABYTES = 20
+MEGABYTES = 8
 """What a process may grow by: the pieces that wait to be sent, and what Python keeps of one batch."""
 
 
