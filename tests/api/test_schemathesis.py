@@ -19,7 +19,7 @@ from tests.support.service import ServiceFactory
 
 CONFIG = ROOT / "tests" / "api" / "schemathesis.toml"
 SCHEMA = ROOT / "schema" / "openapi.yaml"
-PHASES = {"examples", "coverage", "fuzzing", "stateful"}
+PHASES = ("examples,coverage,fuzzing", "stateful")
 
 
 class Target(NamedTuple):
@@ -38,24 +38,36 @@ def target(database: Database, service: ServiceFactory) -> Iterator[Target]:
         yield Target(running.base_url, issued["tracking_number"])
 
 
-def ask(target: Target, folder: Path, *options: str) -> dict[str, Any]:
-    """Ask all operations in all phases; what was asked and answered is in the folder, and the report is returned."""
+def ask(target: Target, folder: Path, *options: str) -> list[dict[str, Any]]:
+    """Ask all operations in all phases; what was asked and answered is in the folder, and the reports are returned.
+
+    Links are walked in a run of their own: after other phases schemathesis draws on what those were answered, finds
+    that its own draws can't be repeated, and gives up on links without a word (FlakyStrategyDefinition).
+    """
     (folder / "schemathesis.toml").write_text(CONFIG.read_text().replace("${NUMBER}", target.number))
+    reports = [run(target, folder, phases, *options) for phases in PHASES]
+    assert reports[0]["operations"]["tested"] == len(OPERATIONS)
+    return reports
+
+
+def run(target: Target, folder: Path, phases: str, *options: str) -> dict[str, Any]:
+    """Ask in some phases."""
     program = str(Path(sys.executable).with_name("schemathesis"))
-    reports = ["--report-json-path", "report.json", "--report-ndjson-path", "events.ndjson"]
-    command = [program, "run", str(SCHEMA), "--url", target.url, *reports, *options]
+    reports = ["--report-json-path", f"{phases}.json", "--report-ndjson-path", f"{phases}.ndjson"]
+    command = [program, "run", str(SCHEMA), "--url", target.url, "--phases", phases, *reports, *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    report: dict[str, Any] = json.loads((folder / f"{phases}.json").read_text())
     assert report["complete"]
-    assert report["operations"]["tested"] == len(OPERATIONS)
-    assert {phase for phase, outcome in report["phases"].items() if outcome["status"] == "success"} == PHASES
+    succeeded = {phase for phase, outcome in report["phases"].items() if outcome["status"] == "success"}
+    assert succeeded == set(phases.split(","))
     return report
 
 
 def cases(folder: Path) -> Iterator[tuple[str, int, str | None]]:
     """Of each request the operation, the status that it got, and the link that was followed to it."""
-    for line in (folder / "events.ndjson").read_text().splitlines():
+    lines = (line for phases in PHASES for line in (folder / f"{phases}.ndjson").read_text().splitlines())
+    for line in lines:
         recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
         for identity, case in recorder.get("cases", {}).items():
             response = recorder["interactions"][identity]["response"]
@@ -67,9 +79,10 @@ def test_a_key_for_everything_is_answered_as_the_schema_says(
     target: Target, database: Database, tmp_path: Path
 ) -> None:
     key = make_key(database, "issue", "audit", "reports", "operate")
-    report = ask(target, tmp_path, "--header", f"Authorization: Bearer {key}")
+    reports = ask(target, tmp_path, "--header", f"Authorization: Bearer {key}")
     waiting = {"unmatched_filter"} if PENDING else set()
-    assert not [text for name, texts in report["warnings"].items() for text in texts if name not in waiting]
+    warnings = [warning for report in reports for warning in report["warnings"].items()]
+    assert not [text for name, texts in warnings for text in texts if name not in waiting]
     asked = list(cases(tmp_path))
     succeeded = {label for label, status, _ in asked if 200 <= status < 300}
     assert set(OPERATIONS) <= succeeded, "these were refused throughout"
