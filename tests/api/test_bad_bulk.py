@@ -19,7 +19,7 @@ from tests.support.wire import Reply, exchange
 JSON = b"Content-Type: application/json"
 KEY = ("Idempotency-Key", "format", "1 to 255 visible ASCII characters but the comma, given once.")
 UNKNOWN = f"There is no such parameter; these are: {', '.join(NAMES)}."
-NOT_THERE = "There is no such parameter; the orders are in the body."
+NOT_THERE = "There is no such parameter; this operation takes none."
 
 
 @pytest.fixture(scope="module")
