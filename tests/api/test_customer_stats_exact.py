@@ -57,7 +57,7 @@ def issue(port: int, customer: str, count: int) -> None:
 
 def issue_many(port: int, enough: Event) -> list[int]:
     """How many numbers each round of a load comes to; one at least, and until there is ``enough``."""
-    rounds = []
+    rounds: list[int] = []
     while not rounds or (not enough.is_set() and len(rounds) < ROUNDS):
         rounds.append(len(asyncio.run(load(port, LOAD, poison=0.01)).numbers))
     return rounds
