@@ -109,7 +109,7 @@ def test_a_process_killed_amid_calls_leaves_all_of_each_or_nothing(
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()
     try:
-        with ThreadPoolExecutor(4) as threads:
+        with ThreadPoolExecutor(MOST_CALLS) as threads:
             calls = list(threads.map(lambda _: Called(running.port, key, 2000), range(24)))
     finally:
         done.set()
@@ -251,7 +251,7 @@ def test_a_service_stopped_amid_calls_answers_those_that_it_took(
     database: Database, service: ServiceFactory, key: str
 ) -> None:
     running = service(database, WEB_CONCURRENCY="2")
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(MOST_CALLS) as threads:
         calls = [threads.submit(Called, running.port, key, 3000) for _ in range(30)]
         calls[3].result()
         os.kill(running.pid, signal.SIGTERM)
