@@ -8,6 +8,7 @@ import signal
 import statistics
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -273,9 +274,14 @@ def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path
         assert eventually(lambda: log.exists() and "tracking_sealer" in log.read_text())
         time.sleep(1.5)
         assert sealer.running, "the role may be granted at any moment"
-    (line,) = log.read_text().splitlines()
-    assert "ERROR" in line
-    assert "The login tracking_web (DATABASE_SEALER_URL) may not seal. GRANT tracking_sealer TO it." in line
+    lines = log.read_text().splitlines()
+    told = "The login tracking_web (DATABASE_SEALER_URL) may not seal. GRANT tracking_sealer TO it."
+    assert "ERROR" in lines[0], lines
+    assert told in lines[0], lines
+    # A slow machine may cost it a connection in between; what it says then is known, and it isn't said at each try.
+    for before_it, line in pairwise(lines):
+        assert (told in line) != (told in before_it), lines
+        assert told in line or "has lost the database" in line, lines
     assert published(database) == before
 
 
