@@ -12,6 +12,7 @@ Secret = Annotated[str, Meta(min_length=32)]
 HexKey = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 KeyRing = Annotated[str, Meta(pattern="^[1-9][0-9]{0,3}:[0-9a-f]{64}(,[1-9][0-9]{0,3}:[0-9a-f]{64})*$")]
 LedgerKey = Annotated[str, Meta(pattern=r"^(PRIVATE\+KEY\+)?[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$")]
+TimeZone = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Processes = Annotated[int, Meta(ge=1, le=64)]
 
@@ -42,6 +43,15 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
 
     database_sealer_url: Annotated[
         str | None, Meta(description="Login of the sealer, a member of `tracking_sealer`. Unset: `DATABASE_URL`.")
+    ] = None
+
+    database_reporter_url: Annotated[
+        str | None,
+        Meta(description="Login of the reports' workers, a member of `tracking_reporter`. Unset: `DATABASE_URL`."),
+    ] = None
+    redis_url: Annotated[
+        str | None,
+        Meta(description="Redis or Valkey that passes tasks to the workers, as `redis://…`. Unset: `make run`'s own."),
     ] = None
 
     secret_key: Annotated[Secret | None, Meta(description="Django's signing key, 32 characters or more.")] = None
@@ -76,6 +86,16 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Annotated[str, Meta(pattern="^(public|auditors)$")],
         Meta(description="`auditors` closes checkpoint and tiles to whoever has no key with the scope `audit`."),
     ] = "public"
+    report_time_zone: Annotated[
+        TimeZone,
+        Meta(
+            description="Whose days the reports count, as `Europe/Paris`. A change needs `manage.py rebuild_reports`."
+        ),
+    ] = "UTC"
+    report_grace: Annotated[
+        Annotated[int, Meta(ge=0, le=86_400)],
+        Meta(description="Seconds after midnight before a day's report is written for good."),
+    ] = 900
     issuance_requires_key: Annotated[bool, Meta(description="`1` closes issuing to callers without an API key.")] = (
         False
     )

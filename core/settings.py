@@ -26,6 +26,7 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASE_URL = _serving_url
 DATABASE_SEALER_URL = ENV.database_sealer_url or ENV.database_url or postgres.sealing_url(ENV.data_dir)
+DATABASE_REPORTER_URL = ENV.database_reporter_url or ENV.database_url or postgres.reporting_url(ENV.data_dir)
 
 INSTALLED_APPS = [
     "django.contrib.postgres",  # the BRIN index

@@ -39,6 +39,8 @@ class Database:
     sealer_url: str
     """The login that seals."""
     publication: Path
+    reporter_url: str
+    """The login that counts."""
 
     @property
     def settings(self) -> dict[str, str]:
@@ -48,6 +50,7 @@ class Database:
             "DATABASE_OWNER_URL": self.owner_url,
             "FENCE": str(self.fence),
             "DATABASE_SEALER_URL": self.sealer_url,
+            "DATABASE_REPORTER_URL": self.reporter_url,
             "PUBLICATION": str(self.publication),
         }
 
@@ -83,6 +86,7 @@ class Cluster:
             self.folder / f"{name}.fence",
             self.server.url(user=postgres.SEALING_LOGIN, database=name),
             self.folder / f"{name}.published",
+            self.server.url(user=postgres.REPORTING_LOGIN, database=name),
         )
 
     def create(self) -> Database:

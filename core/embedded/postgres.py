@@ -8,11 +8,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from core.databases import APPLICATION_ROLE, SEALER_ROLE
+from core.databases import APPLICATION_ROLE, REPORTER_ROLE, SEALER_ROLE
 
 OWNER: Final = "postgres"
 SERVING_LOGIN: Final = "tracking_web"
 SEALING_LOGIN: Final = "tracking_seal"
+REPORTING_LOGIN: Final = "tracking_report"
 DATABASE: Final = "tracking"
 PORT: Final = 5432
 """No port is opened; it names the socket."""
@@ -43,6 +44,11 @@ def serving_url(data_dir: Path) -> str:
 def sealing_url(data_dir: Path) -> str:
     """The address at which the sealer works: a login that may append to the log, and read."""
     return url(home(data_dir), user=SEALING_LOGIN, database=DATABASE)
+
+
+def reporting_url(data_dir: Path) -> str:
+    """The address at which the reports' workers count: a login that reads the ledger, and writes the reports."""
+    return url(home(data_dir), user=REPORTING_LOGIN, database=DATABASE)
 
 
 def owner_url(data_dir: Path) -> str:
@@ -87,9 +93,10 @@ def drop_database(maintenance_url: str, name: str) -> None:
 
 
 def grant_logins(owner_url: str) -> None:
-    """Make the logins of the service and of the sealer members of their roles, which the migrations have made."""
+    """Make the logins of service, sealer and reports members of their roles, which the migrations have made."""
+    logins = ((SERVING_LOGIN, APPLICATION_ROLE), (SEALING_LOGIN, SEALER_ROLE), (REPORTING_LOGIN, REPORTER_ROLE))
     with psycopg.connect(owner_url) as session:
-        for login, role in ((SERVING_LOGIN, APPLICATION_ROLE), (SEALING_LOGIN, SEALER_ROLE)):
+        for login, role in logins:
             if session.execute("SELECT FROM pg_roles WHERE rolname = %s", [login]).fetchone() is None:
                 session.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER").format(sql.Identifier(login)))
             session.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login)))

@@ -89,6 +89,7 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_i
             database.fence,
             restored_server.url(user=postgres.SEALING_LOGIN, database=database.name),
             database.publication,
+            restored_server.url(user=postgres.REPORTING_LOGIN, database=database.name),
         )
         refused = command(restored, "init_allocator")
         assert refused.returncode == 1

@@ -1,0 +1,1 @@
+"""The reports as plain Python: no framework, no database."""
