@@ -86,6 +86,13 @@ class Run:
         return self.end()
 
 
+def counted(data_dir: Path) -> int:
+    """How many leaves its reports have."""
+    with ledger.reading(postgres.owner_url(data_dir)) as session:
+        ((leaves,),) = session.execute("SELECT leaves FROM rollup_state")
+        return int(leaves)
+
+
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="run-"))
@@ -130,6 +137,7 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         run.until_ready()
         assert time.monotonic() - began < 30  # about 4 on two idle cores
         assert [file.read_text() for file in sorted((data_dir / "secrets").iterdir())] == secrets
+        assert eventually(lambda: counted(data_dir) == 1, 20), "the first tick comes at once"
         second = run.issue()
         assert set(ledger.numbers(postgres.owner_url(data_dir))) == {first, second}
         assert run.stop(signal.SIGTERM)[0] == 0
@@ -172,14 +180,19 @@ def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
         run.stop()
 
 
-@pytest.mark.parametrize("victim", ["The service", "The sealer", "PostgreSQL"])
+PARTS = ("Valkey", "The sealer", "The service", "The worker", "Beat")
+"""In the order of their start, after PostgreSQL."""
+
+
+@pytest.mark.parametrize("victim", ["PostgreSQL", *PARTS])
 def test_when_a_part_dies_it_says_so_and_stops_the_rest(kept: Path, victim: str) -> None:
     with Run(kept, free_port()) as run:
         run.until_ready()
         everything = family(run.process.pid)
         server = int((kept / "postgres/data/postmaster.pid").read_text().split()[0])
-        sealer, web = sorted(set(children(run.process.pid)) - {server})  # in the order of their start
-        os.kill({"The service": web, "The sealer": sealer, "PostgreSQL": server}[victim], signal.SIGKILL)
+        others = sorted(set(children(run.process.pid)) - {server})
+        pids = {"PostgreSQL": server} | dict(zip(PARTS, others, strict=True))
+        os.kill(pids[victim], signal.SIGKILL)
         code, rest = run.end()
     assert code == 1
     assert f"{victim} ended unexpectedly" in rest
