@@ -1,4 +1,4 @@
-"""A pass over leaves in leaf order: their rows beside their tiles, and the tree that they give beside its signatures."""
+"""A pass over leaves in their order: rows beside tiles, and the tree that they give beside its signatures."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

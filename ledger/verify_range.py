@@ -19,7 +19,7 @@ MOST_LEAVES = 1_000_000
 
 
 class Checked(NamedTuple):
-    """A range that was checked: up to leaf ``end - 1``, whether that is all, and the sentences that say what is wrong."""
+    """A range that was checked: up to leaf ``end - 1``, whether that is all, and sentences that say what is wrong."""
 
     end: int
     all: bool
@@ -49,10 +49,10 @@ def verify(
             growth = _taken_up(connection, key, begin, state.size)
         except LogError as error:
             return Checked(begin, all=False, faults=[str(error)])
-        return _check(Pass(connection, key, number_of, growth), connection, key, state, end)
+        return _check(Pass(connection, key, number_of, growth), state, end)
 
 
-def _check(found: Pass, connection: Connection, key: VerifierKey, state: State, end: int) -> Checked:
+def _check(found: Pass, state: State, end: int) -> Checked:
     """Go from the tree that was taken up to the tree of ``end`` leaves, or to all leaves if that one is published."""
     last = end == state.published_size
     try:
@@ -110,12 +110,15 @@ def _taken_up(connection: Connection, key: VerifierKey, size: int, committed: in
     try:
         key.verify(Checkpoint(key.name, size, growth.root).text, row[0])
     except NoteError:
-        names = ", ".join(
-            "the growing one" if tiles.width(*tile.place, committed) < tiles.WIDTH else tiles.Tile(*tile.place).path
-            for tile in growing
-        )
         raise LogError(
-            f"The tiles of the first {size} leaves do not give the root that was signed: one of {names} was altered, "
-            "or the checkpoint's signature. `manage.py verify_ledger` tells which."
+            f"The tiles of the first {size} leaves do not give the root that was signed: one of the tiles "
+            f"{', '.join(_named(tile, committed) for tile in growing)} was altered, or the checkpoint of {size} leaves. "
+            "`manage.py verify_ledger` tells which."
         ) from None
     return growth
+
+
+def _named(tile: tiles.Tile, committed: int) -> str:
+    """A tile as it is by now, and where it is kept if it is still growing."""
+    grown = tiles.Tile(*tile.place, tiles.width(*tile.place, committed))
+    return f"{grown.path}{'' if grown.width == tiles.WIDTH else ' (tree_state)'}"

@@ -31,11 +31,11 @@ _COUNT = f"""
         INSERT INTO rollup_part_usage (first_leaf, day, customer_tag, origin, destination, weight_band, count)
         SELECT %(begin)s, day, customer_tag, origin, destination, weight_band, count FROM counted)
     SELECT coalesce(sum(count), 0)::bigint,
-           coalesce(sum(count) FILTER (WHERE day NOT BETWEEN '0001-01-01' AND '9999-12-31'), 0)::bigint FROM counted"""
+           coalesce(sum(count) FILTER (WHERE day NOT BETWEEN '0001-01-01' AND '9999-12-31'), 0)::bigint FROM counted"""  # noqa: S608  # constants
 
 
 def missing(connection: Connection, most: int = MOST_LEAVES) -> list[tuple[int, int]]:
-    """The parts (first leaf, leaf after the last) that can be counted ahead of the roll-up; none if it is near the head.
+    """The parts (first leaf, leaf after the last) to be counted ahead of the roll-up; none if it is near the head.
 
     The last comes first: the roll-up works its way from the other end, and whatever it reaches first it counts itself.
 
