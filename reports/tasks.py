@@ -3,19 +3,27 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
-from celery import shared_task
+from celery import Task, shared_task
 from django.conf import settings
 
+from core.env import SettingsError
+from issuance.runtime import numbering
+from ledger import runtime
 from ledger.log import Connection, LogError
-from reports import rollup
+from reports import checking, closing, parts, rollup
 from reports.rollup import ZoneError
 from reports.session import NotAReporterError, Turn, session, turn
 
 EXPIRES: Final = 55
 """Seconds: a worker that was away does not find a tick for each minute of it. The next one asks for the same."""
+TURN_SECONDS: Final = 5
+"""After which the turn is asked for again, until the tick expires."""
+CHECK_LIMIT: Final = 4 * 3600.0
+"""Seconds that a check may take: the first one reads the whole log, and goes on where it was the next night."""
 
 # PostgreSQL is tried again within seconds, until the tick expires.
 _AGAIN: Final[dict[str, Any]] = {
@@ -24,37 +32,66 @@ _AGAIN: Final[dict[str, Any]] = {
     "retry_backoff": 1,
     "retry_backoff_max": 16,
     "max_retries": None,
-    "throws": (psycopg.Error,),  # said below, in a sentence
+    "throws": (psycopg.Error,),  # said by _working, in a sentence
 }
 _said: dict[str, str] = {}
+"""What keeps each kind of work, so that it is said once by each process and not each minute."""
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task(**_AGAIN)
 def roll_up() -> None:
-    """Count what was sealed since the last time."""
+    """Count what was sealed since the last time; of what is far behind, have others count parts meanwhile."""
     with _working("Counting") as connection:
-        _advance(connection)
+        for first, end in parts.missing(connection):
+            count_part.delay(first, end)
+        with turn(connection, Turn.COUNTING) as mine:
+            while mine:
+                place = rollup.step(connection, settings.ENV.report_time_zone)
+                if place.leaves == place.size:
+                    return
 
 
-def _advance(connection: Connection) -> None:
-    with turn(connection, Turn.COUNTING) as mine:
-        while mine:
-            position = rollup.step(connection, settings.ENV.report_time_zone)
-            if position.leaves == position.size:
-                return
+@shared_task(**_AGAIN)
+def count_part(first: int, end: int) -> None:
+    """Count the leaves ``first`` to ``end - 1`` ahead of the roll-up, which adds them when it comes to them."""
+    with _working("Counting ahead") as connection:
+        parts.count(connection, settings.ENV.report_time_zone, first, end)
+
+
+@shared_task(bind=True, **_AGAIN)
+def close_days(self: "Task[Any, Any]") -> None:
+    """Write the reports of the days that are over."""
+    env = settings.ENV
+    with _working("Closing of days") as connection, turn(connection, Turn.COUNTING) as mine:
+        if not mine:  # a roll-up, often: some are due in the same second
+            raise self.retry(countdown=TURN_SECONDS)
+        name = runtime.verifier(env).name
+        closing.close_days(connection, env.report_time_zone, env.report_grace, name, datetime.now(UTC))
+
+
+@shared_task(**_AGAIN, time_limit=CHECK_LIMIT)
+def check_leaves() -> None:
+    """Recompute the leaves that are new since the last check."""
+    with _working("The nightly check") as connection, turn(connection, Turn.CHECKING) as mine:
+        if mine:
+            checking.check_leaves(connection, runtime.verifier(settings.ENV), numbering(settings.ENV).encode)
 
 
 @contextmanager
 def _working(what: str) -> Iterator[Connection]:
-    """The reporter's session; what keeps it from its work is said once, and that it goes on."""
+    """The reporter's session; what keeps it from its work is said once, and that it goes on.
+
+    Raises:
+        psycopg.Error: the database failed, which has been said.
+    """
     try:
         with session(settings.DATABASE_REPORTER_URL) as connection:
             yield connection
     except (LogError, ZoneError) as error:
         _say(logging.CRITICAL, what, f"{what} has stopped: {error}")
-    except NotAReporterError as error:
+    except (NotAReporterError, SettingsError) as error:
         _say(logging.ERROR, what, f"{what} has stopped: {error}")
     except psycopg.Error as error:
         _say(logging.WARNING, what, f"{what} has lost the database: {str(error).strip()}")
