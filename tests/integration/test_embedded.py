@@ -86,11 +86,11 @@ class Run:
         return self.end()
 
 
-def counted(data_dir: Path) -> int:
-    """How many leaves its reports have."""
+def leaves(data_dir: Path, table: str, column: str) -> int:
+    """What a table of one row says of the log's leaves."""
     with ledger.reading(postgres.owner_url(data_dir)) as session:
-        ((leaves,),) = session.execute("SELECT leaves FROM rollup_state")
-        return int(leaves)
+        ((count,),) = session.execute(f"SELECT {column} FROM {table}")
+        return int(count)
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         run.until_ready()
         everything = family(run.process.pid)
         first = run.issue()
+        assert eventually(lambda: leaves(data_dir, "tree_state", "size") == 1)
         assert httpx.get(f"http://127.0.0.1:{port}/docs").status_code == 200
         code, rest = run.stop(signal.SIGINT)
     assert any(f"Open http://127.0.0.1:{port}/docs" in line for line in run.lines)
@@ -137,7 +138,7 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         run.until_ready()
         assert time.monotonic() - began < 30  # about 4 on two idle cores
         assert [file.read_text() for file in sorted((data_dir / "secrets").iterdir())] == secrets
-        assert eventually(lambda: counted(data_dir) == 1, 20), "the first tick comes at once"
+        assert eventually(lambda: leaves(data_dir, "rollup_state", "leaves") == 1, 20), "the first tick comes at once"
         second = run.issue()
         assert set(ledger.numbers(postgres.owner_url(data_dir))) == {first, second}
         assert run.stop(signal.SIGTERM)[0] == 0

@@ -18,9 +18,10 @@ import pytest
 from core.embedded.__main__ import BEAT, WORKER
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
-from tests.plugin import ROOT, Database
-from tests.support import counting
+from tests.plugin import CLUSTER, ROOT, Database
+from tests.support import counting, ledger
 from tests.support.counting import check_counts, client, counted, until_counted
+from tests.support.filling import fill
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer
@@ -117,6 +118,27 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
         until_counted(database, before + issue(running, 10))
         assert eventually(lambda: queued(broker) == [])
     assert not [key for key in client(broker).keys("*") if b"celery-task-meta" in key]
+
+
+def test_of_a_ledger_that_is_far_behind_parts_are_counted_ahead_and_joined(broker: Valkey) -> None:
+    own = CLUSTER.create()
+    fill(own, 60_000)
+    with (
+        counting.worker(own, broker, app="tests.support.fanned"),
+        counting.worker(own, broker, app="tests.support.fanned"),
+        counting.beat(own, broker),
+    ):
+        until_counted(own, 60_000)
+    check_counts(own)
+    with ledger.reading(own.owner_url) as session:
+        session.execute("SELECT pg_stat_force_next_flush()")
+        ((ahead, left),) = session.execute(
+            "SELECT n_tup_ins, (SELECT count(*) FROM rollup_part) FROM pg_stat_user_tables"
+            " WHERE relname = 'rollup_part'"
+        )
+    assert ahead > 0
+    assert left == 0
+    CLUSTER.drop(own)
 
 
 def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process(

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -28,11 +29,18 @@ class Celery(Process):
     """One of `make run`'s two programs of Celery on a database and a Valkey, but quick."""
 
     def __init__(
-        self, command: Sequence[str], database: Database, broker: Valkey, *, log: Path | None = None, **settings: str
+        self,
+        command: Sequence[str],
+        database: Database,
+        broker: Valkey,
+        *,
+        log: Path | None = None,
+        app: str = "tests.support.quick",
+        **settings: str,
     ) -> None:
         """Start it; ``log`` is a file for what it says."""
         given = {"REDIS_URL": broker.url, "LOG_LEVEL": "WARNING"} | settings
-        quick = [part.replace("core.celery", "tests.support.quick") for part in command]
+        quick = [part.replace("core.celery", app) for part in command]
         program = [sys.executable, "-m", *quick]
         if log is not None:
             LOGS.follow("workers", log)
@@ -56,20 +64,14 @@ class Celery(Process):
         self.wait()
 
 
-def worker(database: Database, broker: Valkey, *, log: Path | None = None, **settings: str) -> Celery:
-    """Start a worker."""
-    return Celery(WORKER, database, broker, log=log, **settings)
+worker = partial(Celery, WORKER)
+beat = partial(Celery, BEAT)
 
 
-def beat(database: Database, broker: Valkey, *, log: Path | None = None, **settings: str) -> Celery:
-    """Start a beat."""
-    return Celery(BEAT, database, broker, log=log, **settings)
-
-
-def send(broker: Valkey, task: str) -> None:
-    """Send a task, as beat does."""
+def send(broker: Valkey, task: str) -> str:
+    """Send a task, as beat does; its id."""
     with App("test", broker=broker.url) as app:
-        app.send_task(f"reports.tasks.{task}", queue="reports-0")
+        return str(app.send_task(f"reports.tasks.{task}", queue="reports-0").id)
 
 
 def client(broker: Valkey) -> "redis.Redis":
