@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from core.databases import OWNER_ROLE
-from core.env import Env
 from core.progress import Progress
 from ledger.log import LogError
 from reports.rebuild import RebuildError, Rebuilt, rebuild
@@ -32,12 +31,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
-        env: Env = settings.ENV
         began = time.monotonic()
         progress = Progress()
         try:
             with session(settings.DATABASE_OWNER_URL, OWNER_ROLE) as connection:
-                rebuilt = rebuild(connection, env.report_time_zone, progress.show)
+                rebuilt = rebuild(connection, settings.ENV.report_time_zone, progress.show)
         except (RebuildError, ZoneError, NotAReporterError) as error:
             raise CommandError(str(error), returncode=NOT_DONE) from None
         except LogError as error:
@@ -59,7 +57,5 @@ class Command(BaseCommand):
         for difference in rebuilt.differences:
             self.stdout.write(self.style.WARNING(difference))
         if rebuilt.differences:
-            raise CommandError(
-                "The live counts were others; the rebuilt ones are in their place.", returncode=DIFFERENT
-            )
+            raise CommandError("The live counts differed; the rebuilt ones are in their place.", returncode=DIFFERENT)
         self.stdout.write("The live counts were the same.")
