@@ -47,7 +47,7 @@ INSERTS = {
         INSERT INTO public.ledger_check (id, first_leaf, end_leaf, faults) OVERRIDING SYSTEM VALUE
         VALUES (1, 0, 1, '{}')""",
 }
-"""A row for each table; those of the tables in ``BORN`` are there from the migration on, so these are always refused."""
+"""A row for each table; those of ``BORN`` are there from the migration on, so these are always refused."""
 BORN = ("tree_state", "rollup_state")
 KEYLESS = ("checkpoint", "rollup_part_usage")
 """These have no key that an INSERT could conflict with."""
