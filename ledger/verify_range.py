@@ -112,7 +112,7 @@ def _taken_up(connection: Connection, key: VerifierKey, size: int, committed: in
     except NoteError:
         raise LogError(
             f"The tiles of the first {size} leaves do not give the root that was signed: one of the tiles "
-            f"{', '.join(_named(tile, committed) for tile in growing)} was altered, or the checkpoint of {size} leaves. "
+            f"{', '.join(_named(tile, committed) for tile in growing)} was altered, or the checkpoint of {size}. "
             "`manage.py verify_ledger` tells which."
         ) from None
     return growth

@@ -11,7 +11,8 @@ BEGIN
                 RAISE EXCEPTION 'The role tracking_reporter is missing, and % may not create roles.', current_user
                     USING ERRCODE = 'insufficient_privilege',
                           HINT = format('Have a superuser run: CREATE ROLE tracking_reporter NOLOGIN; GRANT '
-                                        'tracking_reporter TO %I WITH INHERIT TRUE, SET TRUE;', current_user);
+                                        'tracking_reporter TO %I WITH INHERIT TRUE, SET TRUE; GRANT USAGE ON SCHEMA '
+                                        'public TO tracking_reporter;', current_user);
         END;
     END IF;
     -- A login with CREATEROLE administers the roles that it made, but is no member of them until it says so.
@@ -23,7 +24,7 @@ BEGIN
                 RAISE EXCEPTION 'The role tracking_reporter is there, but % is not a member of it.', current_user
                     USING ERRCODE = 'insufficient_privilege',
                           HINT = format('Have a superuser run: GRANT tracking_reporter TO %I WITH INHERIT TRUE, SET '
-                                        'TRUE;', current_user);
+                                        'TRUE; GRANT USAGE ON SCHEMA public TO tracking_reporter;', current_user);
         END;
     END IF;
 END $$;
