@@ -6,15 +6,20 @@ twice or comes late is no harm, and what Redis holds need not survive.
 
 import os
 import sys
+import warnings
 from typing import Any, Final
 
 from celery import Celery, signals
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from django.conf import settings
 
 from core.env import SettingsError
 from core.schedule import SCHEDULE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings")
+
+# `make run` may be root's; what is dangerous then is to take anything but JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 TIME_LIMIT: Final = 600.0
 """Seconds after which a task that counts is ended; the next tick goes on where its last commit was."""
@@ -23,6 +28,12 @@ TIME_LIMIT: Final = 600.0
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Leave logging as Django's settings have it, with what they keep out of a log."""
+
+
+@signals.celeryd_after_setup.connect
+def spare_us_the_outlook(**_: Any) -> None:
+    """Say nothing of what Celery 6 will do; this is where Celery has asked for it to be said."""
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 def _broker() -> str:
@@ -53,7 +64,10 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_time_limit=TIME_LIMIT,
-    worker_prefetch_multiplier=1,
+    # A worker takes what it has a process for. A multiplier of 1 says that too, but counts acknowledgements: those of
+    # tasks that end while Redis is away are lost, and Celery 5.7 would wait for them for ever, without a word.
+    worker_disable_prefetch=True,
+    worker_prefetch_multiplier=0,
     # What runs while Redis is lost may end: done twice is done once.
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_enable_remote_control=False,

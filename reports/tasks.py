@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import psycopg
 from celery import Task, shared_task
+from celery.exceptions import Ignore
 from django.conf import settings
 
 from core.env import SettingsError
@@ -47,10 +48,11 @@ def roll_up() -> None:
         for first, end in parts.missing(connection):
             count_part.delay(first, end)
         with turn(connection, Turn.COUNTING) as mine:
-            while mine:
+            if not mine:
+                raise Ignore
+            place = rollup.step(connection, settings.ENV.report_time_zone)
+            while place.leaves < place.size:
                 place = rollup.step(connection, settings.ENV.report_time_zone)
-                if place.leaves == place.size:
-                    return
 
 
 @shared_task(**_AGAIN)
@@ -75,13 +77,16 @@ def close_days(self: "Task[Any, Any]") -> None:
 def check_leaves() -> None:
     """Recompute the leaves that are new since the last check."""
     with _working("The nightly check") as connection, turn(connection, Turn.CHECKING) as mine:
-        if mine:
-            checking.check_leaves(connection, runtime.verifier(settings.ENV), numbering(settings.ENV).encode)
+        if not mine:
+            raise Ignore
+        checking.check_leaves(connection, runtime.verifier(settings.ENV), numbering(settings.ENV).encode)
 
 
 @contextmanager
 def _working(what: str) -> Iterator[Connection]:
     """The reporter's session; what keeps it from its work is said once, and that it goes on.
+
+    Whoever finds that it is not its turn leaves by ``Ignore``, and nothing is said.
 
     Raises:
         psycopg.Error: the database failed, which has been said.

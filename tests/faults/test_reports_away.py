@@ -114,8 +114,8 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
             first.kill_pool()
         else:
             first.kill()
-        obstacle.rollback()
         assert counted(own) == 0
+        obstacle.rollback()
         with counting.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
             assert eventually(lambda: received() == 2)
             with counting.beat(own, broker):
