@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
-from celery.schedules import crontab, schedule
+from celery.schedules import BaseSchedule, crontab
 
 _NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
 
-def _tick(task: str, when: schedule | float) -> dict[str, Any]:
+def _tick(task: str, when: BaseSchedule | float) -> dict[str, Any]:
     """An entry that is due as soon as beat runs: one that was away, or is restarted often, misses nothing."""
     return {"task": task, "schedule": when, "last_run_at": _NEVER}
 

@@ -23,25 +23,28 @@ EXPIRES: Final = 55
 """Seconds: a worker that was away does not find a tick for each minute of it. The next one asks for the same."""
 TURN_SECONDS: Final = 5
 """After which the turn is asked for again, until the tick expires."""
-CHECK_LIMIT: Final = 4 * 3600.0
+CHECK_LIMIT: Final = 4 * 3600
 """Seconds that a check may take: the first one reads the whole log, and goes on where it was the next night."""
 
-# PostgreSQL is tried again within seconds, until the tick expires.
-_AGAIN: Final[dict[str, Any]] = {
-    "expires": EXPIRES,
-    "autoretry_for": (psycopg.OperationalError, psycopg.InterfaceError),
-    "retry_backoff": 1,
-    "retry_backoff_max": 16,
-    "max_retries": None,
-    "throws": (psycopg.Error,),  # said by _working, in a sentence
-}
 _said: dict[str, str] = {}
 """What keeps each kind of work, so that it is said once by each process and not each minute."""
 
 logger = logging.getLogger(__name__)
 
 
-@shared_task(**_AGAIN)
+class Tick(Task[Any, Any]):
+    """A task that is asked for again and again. PostgreSQL is tried again within seconds, until the tick expires."""
+
+    abstract = True
+    expires = EXPIRES
+    autoretry_for = (psycopg.OperationalError, psycopg.InterfaceError)
+    retry_backoff = 1
+    retry_backoff_max = 16
+    max_retries = None
+    throws = (psycopg.Error,)  # said by _working, in a sentence
+
+
+@shared_task(base=Tick)
 def roll_up() -> None:
     """Count what was sealed since the last time; of what is far behind, have others count parts meanwhile."""
     with _working("Counting") as connection:
@@ -55,15 +58,15 @@ def roll_up() -> None:
                 place = rollup.step(connection, settings.ENV.report_time_zone)
 
 
-@shared_task(**_AGAIN)
+@shared_task(base=Tick)
 def count_part(first: int, end: int) -> None:
     """Count the leaves ``first`` to ``end - 1`` ahead of the roll-up, which adds them when it comes to them."""
     with _working("Counting ahead") as connection:
         parts.count(connection, settings.ENV.report_time_zone, first, end)
 
 
-@shared_task(bind=True, **_AGAIN)
-def close_days(self: "Task[Any, Any]") -> None:
+@shared_task(base=Tick, bind=True)
+def close_days(self: Tick) -> None:
     """Write the reports of the days that are over."""
     env = settings.ENV
     with _working("Closing of days") as connection, turn(connection, Turn.COUNTING) as mine:
@@ -73,7 +76,7 @@ def close_days(self: "Task[Any, Any]") -> None:
         closing.close_days(connection, env.report_time_zone, env.report_grace, name, datetime.now(UTC))
 
 
-@shared_task(**_AGAIN, time_limit=CHECK_LIMIT)
+@shared_task(base=Tick, time_limit=CHECK_LIMIT)
 def check_leaves() -> None:
     """Recompute the leaves that are new since the last check."""
     with _working("The nightly check") as connection, turn(connection, Turn.CHECKING) as mine:

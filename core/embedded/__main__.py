@@ -163,13 +163,13 @@ def serve(env: Env) -> NoReturn:
         watched.append(services.enter_context(Process("The sealer", seal, folder=ROOT)))
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
         web = services.enter_context(Process("The service", gunicorn, folder=ROOT))
-        services.callback(say, "Stopping")
         wait_until_it_answers(address, web)
         watched.append(web)
         # Last: nothing waits for these, and each takes a second of CPU to start.
         for name, command in (("The worker", WORKER), ("Beat", BEAT)):
             process = Process(name, [sys.executable, "-m", *command], folder=ROOT, stop_seconds=TASK_STOP_SECONDS)
             watched.append(services.enter_context(process))
+        services.callback(say, "Stopping")
         say(f"\nReady. Open {address}/docs or try\n")
         say(f"    curl '{address}/next-tracking-number?{TRY}'\n")
         say("and, with the demo key, which does what auditors and reports do\n")

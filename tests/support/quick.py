@@ -2,6 +2,8 @@
 
 from core.celery import app
 
+__all__ = ["app"]
+
 SECONDS = 0.3
 """Between two ticks of a kind."""
 
