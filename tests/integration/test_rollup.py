@@ -166,7 +166,7 @@ def test_a_row_too_many_is_not_counted(fresh: Database) -> None:
         " FROM issuance_event WHERE serial = 8",
         "UPDATE rollup_state SET leaves = 0",
     )
-    with pytest.raises(LogError, match="The leaves 0 to 1022 have 1024 events; 1023 were sealed"):
+    with pytest.raises(LogError, match="The leaves 0 to 2046 have 2048 events; 2047 were sealed"):
         step(fresh, "UTC", 1024)
 
 
@@ -205,12 +205,11 @@ def test_of_two_sessions_one_has_the_turn(filled: Database) -> None:
 def test_without_a_turn_two_steps_at_once_do_not_both_count(fresh: Database) -> None:
     # The turn keeps them apart; if it ever does not, the database does.
     fill(fresh, 8192)
-    with session(fresh.reporter_url) as one, session(fresh.reporter_url) as other:
-        with one.transaction():
-            rollup.position(one)
-            rollup.step(other, "UTC")
-            with pytest.raises(psycopg.errors.SerializationFailure):
-                rollup.step(one, "UTC")
+    with session(fresh.reporter_url) as one, session(fresh.reporter_url) as other, one.transaction():
+        rollup.position(one)
+        rollup.step(other, "UTC")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            rollup.step(one, "UTC")
     assert counted(fresh) == expected(fresh)
 
 

@@ -84,7 +84,7 @@ BAD_ROWS = {
     ),
     "leaves that were counted by no zone": ("UPDATE rollup_state SET leaves = 1", "counted_days_have_a_zone"),
     "a position before the first leaf": (
-        "UPDATE rollup_state SET leaves = -1, time_zone = 'UTC'",
+        "UPDATE rollup_state SET leaves = -1, time_zone = 'a'",
         "position_is_a_size",
     ),
     "a position beside the one": ("INSERT INTO rollup_state (singleton) VALUES (false)", "there_is_one_position"),
