@@ -1,12 +1,14 @@
-"""The nightly check finds whatever was altered among the leaves that are new, names it, and goes on from where it was."""
+"""The nightly check finds what was altered among the leaves that are new, names it, and goes on from where it was."""
 
 import asyncio
+import shutil
 import tracemalloc
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
+from core.embedded import postgres
 from ledger import verify_range
 from ledger.domain.note import SignerKey
 from reports.checking import check_leaves
@@ -51,7 +53,10 @@ def grow(database: Database, running: Service, count: int) -> None:
 @pytest.fixture
 def copy(origin: Database) -> Iterator[Database]:
     """The same ledger, to be tampered with."""
-    made = CLUSTER.copy(origin)
+    made = CLUSTER.database(f"{origin.name}_copy")
+    postgres.create_database(CLUSTER.server.url(), made.name, template=origin.name)
+    shutil.copytree(origin.publication, made.publication)
+    shutil.copy(origin.fence, made.fence)
     yield made
     CLUSTER.drop(made)
 
