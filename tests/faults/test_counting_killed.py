@@ -1,5 +1,6 @@
 """Whoever counts is killed at any moment, and so are the database's sessions: each leaf is counted once."""
 
+import functools
 import os
 import random
 import signal
@@ -22,6 +23,9 @@ _END_SESSIONS = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
      WHERE application_name = 'tracking-reporter' AND datname = current_database()"""
 
+_COUNTED = """
+    SELECT leaves, (SELECT sum(count) FROM daily_usage), (SELECT sum(count) FROM daily_total) FROM rollup_state"""
+
 
 def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Database) -> None:
     fill(database, EVENTS)
@@ -32,7 +36,7 @@ def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Databa
             before = position(database)
             assert before < EVENTS, f"done after {round_} rounds"
             workers = [start(database) for _ in range(2)]
-            assert eventually(lambda before=before: position(database) > before, 60), before
+            assert eventually(functools.partial(moved, database, before), 60), before
             time.sleep(chance.uniform(0, 0.03))
             if round_ % 4 == 0:
                 ((sessions,),) = superuser.execute(_END_SESSIONS.encode()).fetchall()
@@ -50,11 +54,13 @@ def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Databa
 def of_position(database: Database) -> bool:
     """Whether as many leaves are counted as the position says, in both tables."""
     with psycopg.connect(database.owner_url) as connection:
-        found = connection.execute(
-            "SELECT leaves, (SELECT sum(count) FROM daily_usage), (SELECT sum(count) FROM daily_total) FROM rollup_state"
-        ).fetchone()
+        found = connection.execute(_COUNTED.encode()).fetchone()
     assert found is not None
     return len(set(found)) == 1
+
+
+def moved(database: Database, before: int) -> bool:
+    return position(database) > before
 
 
 def start(database: Database) -> "subprocess.Popen[bytes]":

@@ -250,7 +250,7 @@ def test_a_day_is_recounted_by_block_ranges_and_not_by_the_whole_table() -> None
         before = pages(superuser)
         assert len(close(made, at("2026-01-02T00:15:00Z"))) == 1
         read = pages(superuser)
-        sizes = dict(
+        sizes: dict[str, int] = dict(
             superuser.execute("SELECT relname, pg_relation_size(oid) / 8192 FROM pg_class WHERE relkind = 'r'")
         )
     for table in ("issuance_event", "daily_usage"):

@@ -50,7 +50,7 @@ UNREAD = {
 }
 """The tables that each has no reason to read."""
 USED = {"api_key": ("revoked_at", "last_used_at")}
-UPDATES = {
+UPDATES: dict[str, dict[str, tuple[str, ...]]] = {
     "application": USED,
     "its login": USED,
     "sealer": {
