@@ -49,7 +49,7 @@ UNREAD = {
     "reporter": KEPT_FROM_REPORTS,
 }
 """The tables that each has no reason to read."""
-USED = {"api_key": ("revoked_at", "last_used_at")}
+USED: dict[str, tuple[str, ...]] = {"api_key": ("revoked_at", "last_used_at")}
 UPDATES: dict[str, dict[str, tuple[str, ...]]] = {
     "application": USED,
     "its login": USED,
