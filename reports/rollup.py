@@ -46,7 +46,7 @@ _ADD = """
     WITH {},
     used AS (
         INSERT INTO daily_usage AS u (day, customer_tag, origin, destination, weight_band, count)
-        SELECT day, customer_tag, origin, destination, weight_band, count FROM counted ORDER BY 2, 1, 3, 4, 5
+        SELECT day, customer_tag, origin, destination, weight_band, count FROM counted ORDER BY 1, 2, 3, 4, 5
             ON CONFLICT ON CONSTRAINT daily_usage_pkey DO UPDATE SET count = u.count + excluded.count),
     totals AS MATERIALIZED (
         SELECT day, origin, destination, weight_band, sum(count)::bigint AS count FROM counted GROUP BY 1, 2, 3, 4),

@@ -13,12 +13,12 @@ import pytest
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import Cluster, Database
-from tests.support import counting
-from tests.support.counting import check_counts, client, counted, until_counted
+from tests.support import ticking
 from tests.support.load import load
 from tests.support.processes import alive, eventually
 from tests.support.sealing import Sealer, until_published
 from tests.support.service import Service, ServiceFactory
+from tests.support.ticking import check_counts, client, counted, until_counted
 
 AWAY_SECONDS = 10.0
 
@@ -73,7 +73,7 @@ def test_a_worker_outlives_ten_seconds_without_postgresql_and_says_so_once(
     cluster: Cluster, own: Database, running: Service, broker: Valkey, folder: Path
 ) -> None:
     said = folder / "away"
-    with counting.worker(own, broker, log=said) as worker, counting.beat(own, broker):
+    with ticking.worker(own, broker, log=said) as worker, ticking.beat(own, broker):
         issue(running, own, 100)
         until_counted(own, 100)
         pool = worker.pool
@@ -104,10 +104,10 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
     issue(running, own, 300)
     with (
         psycopg.connect(own.owner_url) as obstacle,
-        counting.worker(own, broker, log=said, LOG_LEVEL="DEBUG") as first,
+        ticking.worker(own, broker, log=said, LOG_LEVEL="DEBUG") as first,
     ):
         obstacle.execute("LOCK TABLE daily_total IN ACCESS EXCLUSIVE MODE")
-        tick = counting.send(broker, "roll_up")
+        tick = ticking.send(broker, "roll_up")
         assert eventually(lambda: waits(own)), "a task is in the middle of its transaction"
         assert received() == 1
         if victim == "the pool":
@@ -116,9 +116,9 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
             first.kill()
         assert counted(own) == 0
         obstacle.rollback()
-        with counting.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
+        with ticking.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
             assert eventually(lambda: received() == 2)
-            with counting.beat(own, broker):
+            with ticking.beat(own, broker):
                 until_counted(own, 300)
     check_counts(own)
 

@@ -20,12 +20,12 @@ import pytest
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import Cluster, Database
-from tests.support import counting, ledger
-from tests.support.counting import Celery, check_counts, counted, until_counted
+from tests.support import ledger, ticking
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, until_published
 from tests.support.service import ServiceFactory
+from tests.support.ticking import Celery, check_counts, counted, until_counted
 
 KILLS = {"worker": 8, "child": 18, "beat": 6, "valkey": 9, "postgresql": 9}
 """50 in all."""
@@ -56,8 +56,8 @@ class Scene:
         self.cluster = cluster
         self.database = database
         self.broker = broker
-        self.worker: Celery = counting.worker(database, broker)
-        self.beat: Celery = counting.beat(database, broker)
+        self.worker: Celery = ticking.worker(database, broker)
+        self.beat: Celery = ticking.beat(database, broker)
         self.in_transaction = 0
         """How many kills met a transaction that counts."""
 
@@ -76,14 +76,14 @@ class Scene:
 
     def kill_worker(self) -> None:
         self.worker.kill()
-        self.worker = counting.worker(self.database, self.broker)
+        self.worker = ticking.worker(self.database, self.broker)
 
     def kill_child(self) -> None:
         self.worker.kill_pool()
 
     def kill_beat(self) -> None:
         self.beat.kill()
-        self.beat = counting.beat(self.database, self.broker)
+        self.beat = ticking.beat(self.database, self.broker)
 
     def kill_valkey(self) -> None:
         os.kill(self.broker.pid, signal.SIGKILL)

@@ -145,7 +145,7 @@ def test_a_schema_that_the_reporter_may_not_use_is_refused_until_that_is_put_rig
     execute(server, "GRANT USAGE ON SCHEMA public TO tracking_app, tracking_sealer, tracking_auditor", database="old")
     code, said = manage(server, "migrate", user="plain", database="old")
     assert code != 0
-    assert superusers_part(said) == "GRANT USAGE ON SCHEMA public TO tracking_reporter;"
+    assert "The role tracking_reporter may not use the schema public" in said
     execute(server, superusers_part(said), database="old")
     assert manage(server, "migrate", user="plain", database="old")[0] == 0
 

@@ -83,7 +83,10 @@ BAD_ROWS = {
         "usage_counts_something",
     ),
     "leaves that were counted by no zone": ("UPDATE rollup_state SET leaves = 1", "counted_days_have_a_zone"),
-    "a position before the first leaf": ("UPDATE rollup_state SET leaves = -1", "position_is_a_size"),
+    "a position before the first leaf": (
+        "UPDATE rollup_state SET leaves = -1, time_zone = 'a'",
+        "position_is_a_size",
+    ),
     "a position beside the one": ("INSERT INTO rollup_state (singleton) VALUES (false)", "there_is_one_position"),
     "a report of more than there is": (
         f"{REPORT} (1, 2, now(), sha256(''), decode(repeat('34', 64), 'hex'), sha256('a'), 'a')",

@@ -17,15 +17,17 @@ import pytest
 
 from core.embedded.__main__ import BEAT, WORKER
 from core.embedded.valkey import Valkey
+from reports import parts
+from reports.session import Turn, session, turn
 from tests.logs import LOGS
 from tests.plugin import CLUSTER, ROOT, Database
-from tests.support import counting, ledger
-from tests.support.counting import check_counts, client, counted, until_counted
+from tests.support import ledger, ticking
 from tests.support.filling import fill
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer
 from tests.support.service import Service, ServiceFactory
+from tests.support.ticking import check_counts, client, counted, until_counted
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +71,10 @@ def test_two_workers_and_two_beats_count_what_is_issued_within_seconds_and_once(
 ) -> None:
     before = counted(database)
     with (
-        counting.beat(database, broker),
-        counting.worker(database, broker),
-        counting.beat(database, broker),
-        counting.worker(database, broker),
+        ticking.beat(database, broker),
+        ticking.worker(database, broker),
+        ticking.beat(database, broker),
+        ticking.worker(database, broker),
     ):
         for round_ in range(1, 9):
             issue(running, 100)
@@ -85,7 +87,7 @@ def test_the_next_tick_goes_on_when_valkey_has_lost_everything_and_that_is_said_
 ) -> None:
     said = folder / "lost"
     before = counted(database)
-    with counting.worker(database, broker) as worker, counting.beat(database, broker, log=said) as beat:
+    with ticking.worker(database, broker) as worker, ticking.beat(database, broker, log=said) as beat:
         until_counted(database, before + issue(running, 50))
         broker.stop()
         shutil.rmtree(broker.home / "appendonlydir")
@@ -105,7 +107,7 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
     database: Database, running: Service, broker: Valkey
 ) -> None:
     client(broker).flushall()
-    with counting.beat(database, broker):
+    with ticking.beat(database, broker):
         assert eventually(lambda: len(queued(broker)) > 5)
     for message in queued(broker):
         assert message["content-type"] == "application/json"
@@ -114,7 +116,7 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
     names = {message["headers"]["task"] for message in queued(broker)}
     assert names == {"reports.tasks.roll_up", "reports.tasks.close_days", "reports.tasks.check_leaves"}
     before = counted(database)
-    with counting.worker(database, broker):
+    with ticking.worker(database, broker):
         until_counted(database, before + issue(running, 10))
         assert eventually(lambda: queued(broker) == [])
     assert not [key for key in client(broker).keys("*") if b"celery-task-meta" in key]
@@ -123,21 +125,22 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
 def test_of_a_ledger_that_is_far_behind_parts_are_counted_ahead_and_joined(broker: Valkey) -> None:
     own = CLUSTER.create()
     fill(own, 60_000)
-    with (
-        counting.worker(own, broker, app="tests.support.fanned"),
-        counting.worker(own, broker, app="tests.support.fanned"),
-        counting.beat(own, broker),
-    ):
+
+    def ahead() -> int:
+        with ledger.reading(own.owner_url) as reader:
+            ((count,),) = reader.execute("SELECT count(*) FROM rollup_part")
+            return int(count)
+
+    with ticking.worker(own, broker, app="tests.support.fanned"):
+        with session(own.reporter_url) as busy, turn(busy, Turn.COUNTING) as mine:
+            assert mine
+            ticking.send(broker, "roll_up")
+            assert eventually(lambda: ahead() == parts.AHEAD)
+            assert counted(own) == 0
+        ticking.send(broker, "roll_up")
         until_counted(own, 60_000)
     check_counts(own)
-    with ledger.reading(own.owner_url) as session:
-        session.execute("SELECT pg_stat_force_next_flush()")
-        ((ahead, left),) = session.execute(
-            "SELECT n_tup_ins, (SELECT count(*) FROM rollup_part) FROM pg_stat_user_tables"
-            " WHERE relname = 'rollup_part'"
-        )
-    assert ahead > 0
-    assert left == 0
+    assert ahead() == 0
     CLUSTER.drop(own)
 
 
@@ -145,12 +148,12 @@ def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process
     database: Database, running: Service, broker: Valkey, folder: Path
 ) -> None:
     said = folder / "zone"
-    with counting.worker(database, broker):
-        counting.send(broker, "roll_up")
+    with ticking.worker(database, broker):
+        ticking.send(broker, "roll_up")
         until_counted(database, counted(database) + issue(running, 10))
     with (
-        counting.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris"),
-        counting.beat(database, broker),
+        ticking.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris"),
+        ticking.beat(database, broker),
     ):
         assert eventually(lambda: said.exists() and "CRITICAL" in said.read_text())
         time.sleep(3)
