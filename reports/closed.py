@@ -1,4 +1,4 @@
-"""Days that are closed: the reports that were written of them, byte for byte, and what was sealed too late for these."""
+"""Closed days: the reports that were written of them, byte for byte, and what was sealed too late for these."""
 
 from datetime import date
 from hashlib import sha256
@@ -19,10 +19,12 @@ class Correction(NamedTuple):
 
     Attributes:
         document: reports.domain.document says what is in it.
+        digest: its SHA-256.
         total: the numbers that are added.
     """
 
     document: bytes
+    digest: bytes
     total: int
 
 
@@ -47,7 +49,9 @@ def corrections(day: date) -> list[Correction] | None:
     if not found:
         return None
     return [
-        Correction(_checked(day, document, digest), total) for document, digest, total in found if document is not None
+        Correction(_checked(day, document, digest), bytes(digest), total)
+        for document, digest, total in found
+        if document is not None
     ]
 
 
