@@ -65,14 +65,10 @@ class DayCellSerializer(serializers.Serializer[Any]):
 class DailyReportSerializer(serializers.Serializer[Any]):
     """One day: a report, or, of the same form, an open day."""
 
-    counts = DayCellSerializer(
-        many=True, help_text="In order of route and weight band; what has no number is left out."
-    )
+    counts = DayCellSerializer(many=True, help_text="In order of route and weight band; none is 0.")
     day = serializers.DateField(help_text="A day of the time zone.")
     origin = serializers.CharField(help_text="The log's name, as its checkpoints have it.")
-    root = serializers.RegexField(
-        "^[0-9a-f]{64}$", allow_null=True, help_text="The tree's root; null: the day is open."
-    )
+    root = serializers.RegexField("^[0-9a-f]{64}$", allow_null=True, help_text="Of the tree; null: the day is open.")
     signature = serializers.RegexField(
         "^[0-9a-f]{128}$",
         allow_null=True,
@@ -167,7 +163,7 @@ DAILY_REPORTS: Final[dict[str, Any]] = {
     "parameters": [
         shared.day_parameter(
             "from",
-            f"The first day that is counted; left out: {parameters.USUAL_DAYS} days before the end.",
+            f"The first day that is counted; left out: {parameters.USUAL_DAYS} days before `to`.",
             "2026-11-01",
         ),
         shared.day_parameter("to", "The day after the last one that is counted; left out: tomorrow.", "2026-12-01"),
@@ -192,8 +188,8 @@ DAILY_REPORT: Final[dict[str, Any]] = {
     "description": (
         "A closed day is answered with its report, canonical JSON (RFC 8785) byte for byte as it was written: what the "
         "ledger held of the day when the log's tree had `size` leaves, with the root and signature of that tree. It "
-        "never changes, so it can be kept, and `sha256sum` of it is its ETag for ever. What the log took up later is in "
-        "its corrections.\n\n"
+        "never changes, so it can be kept, and `sha256sum` of it is its ETag for ever. What the log took up later is "
+        "in its corrections.\n\n"
         "Of a day that is still open, or was over a moment ago, the numbers are counted up to the sealed head of the "
         "log, and answered in the same form."
     ),

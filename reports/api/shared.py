@@ -30,15 +30,14 @@ FORM: Final = (
 )
 """The parameter that chooses the form of an answer, and the header that names a file."""
 
+_ROWS: Final = ((date(2026, 11, 22), "MY", "ID", 4, 600), (date(2026, 11, 22), "MY", "SG", 4, 212))
 FILE: Final = OpenApiResponse(
     OpenApiTypes.STR,
     description="The counts.",
     examples=[
         OpenApiExample(
             "a file of two lines",
-            value=files.table(
-                [(date(2026, 11, 22), "MY", "ID", 4, 600), (date(2026, 11, 22), "MY", "SG", 4, 212)]
-            ).decode(),
+            value=files.table(_ROWS).decode(),
             media_type=parameters.CSV,
         )
     ],
@@ -65,7 +64,7 @@ def kept(digest: str) -> tuple[OpenApiParameter, ...]:
         for name, description in (
             (
                 "ETag",
-                f"SHA-256 of {digest}, in hex; with `If-None-Match` the answer is 304 as long as that is the same.",
+                f"SHA-256 of {digest}, in hex; `If-None-Match` is answered with 304 as long as it holds.",
             ),
             ("Repr-Digest", "The same by RFC 9530."),
             ("Cache-Control", "How long the answer may be kept."),
