@@ -65,8 +65,8 @@ class CorrectionsView(ReportsView):
         query.nothing(request)
         with readable():
             found = closed.corrections(wanted)
-        if found is None:
-            raise ProblemError(problems.NOT_FOUND, "This day has no report yet, and so nothing that corrects it.")
+            if not found:
+                _begun(wanted)
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         return kept(django, documents.corrections(wanted, found), JSON, UNTIL_IT_CHANGES)
 
@@ -78,11 +78,16 @@ def _day(text: str) -> date:
     return wanted
 
 
+def _begun(day: date) -> None:
+    if day > counted.today():
+        raise ProblemError(problems.NOT_FOUND, "This day has not begun.")
+
+
 def _counted(day: date) -> bytes:
     """The document of a day that is not closed; one that has not begun by our clock is there if it has numbers."""
     found = daily.cells(day)
-    if not found.counts and day > counted.today():
-        raise ProblemError(problems.NOT_FOUND, "This day has not begun.")
+    if not found.counts:
+        _begun(day)
     env = settings.ENV
     return documents.open_day(day, env.report_time_zone, verifier(env).name, found)
 
