@@ -22,8 +22,8 @@ from tests.plugin import Database
 from tests.support import reports
 from tests.support.filling import CUSTOMER, LARGE_CUSTOMER, SMALL_CUSTOMER, fill
 
-EVENTS = 60_000
-MOMENT = "timestamptz '2026-03-27T00:00:00Z' + i * interval '7 s'"
+EVENTS = 24_000
+MOMENT = "timestamptz '2026-03-27T00:00:00Z' + i * interval '17 s'"
 """Five days: Paris has no half past two on one of them."""
 ZONES = ("UTC", "Asia/Kathmandu", "Europe/Paris", "America/St_Johns")
 RING = KeyRing({1: bytes.fromhex("2e" * 32)})
@@ -87,14 +87,14 @@ def test_counts_are_those_of_one_group_by_wherever_the_roll_up_stands(database: 
             assert [(day, *count) for day in days for count in daily.cells(day).counts] == whole
             with daily.export(within) as export:
                 assert (export.size, [row for batch in export for row in batch]) == (EVENTS, whole)
-            positions.append(found := reports.roll_up(database, steps=1, most=25_000, zone=zone))
+            positions.append(found := reports.roll_up(database, steps=1, most=10_000, zone=zone))
             if positions[-2:] == [found, found]:
                 break
     assert len(positions) == 4, "nothing, some, more and all of it was rolled up"
 
 
 def test_an_export_is_of_one_moment_and_read_in_batches(database: Database) -> None:
-    reports.roll_up(database, steps=1, most=25_000)
+    reports.roll_up(database, steps=1, most=10_000)
     export = daily.export(Period())
     whole = recount(database, daily.CELLS, "UTC", Period(), None)
     batches = iter(export)
@@ -111,7 +111,7 @@ def test_an_export_is_of_one_moment_and_read_in_batches(database: Database) -> N
 
 
 def test_days_of_another_time_zone_are_not_given_out_as_ours(database: Database) -> None:
-    reports.roll_up(database, steps=1, most=25_000, zone="Asia/Tokyo")
+    reports.roll_up(database, steps=1, most=10_000, zone="Asia/Tokyo")
     for ask in (
         lambda: daily.days(FIRST, END),
         lambda: daily.overview(FIRST, END, 1),
@@ -122,9 +122,9 @@ def test_days_of_another_time_zone_are_not_given_out_as_ours(database: Database)
             ask()
 
 
-@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("steps", [1, 3])
 def test_a_customers_counts_are_read_by_index(database: Database, steps: int) -> None:
-    reports.roll_up(database, steps=steps, most=25_000)
+    reports.roll_up(database, steps=steps, most=10_000)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute("VACUUM (ANALYZE) daily_usage, daily_total")
     for tags in TAGS.values():
