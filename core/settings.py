@@ -25,6 +25,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     "owner": databases.django_database(_owner_url, role=None) | {"TEST": {"MIRROR": "default"}},
 }
 DATABASE_URL = _serving_url
+DATABASE_OWNER_URL = _owner_url
 DATABASE_SEALER_URL = ENV.database_sealer_url or ENV.database_url or postgres.sealing_url(ENV.data_dir)
 DATABASE_REPORTER_URL = ENV.database_reporter_url or ENV.database_url or postgres.reporting_url(ENV.data_dir)
 

@@ -12,9 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from core.keys.callers import CALLERS
 from tests.plugin import Database
 from tests.support import filling, stats
+from tests.support.daily import step
 from tests.support.keys import bearer, make_key
 from tests.support.plans import log_plans, plans
-from tests.support.reports import roll_up
 from tests.support.service import ServiceFactory
 
 BY = ("day", "route", "weight_band")
@@ -27,7 +27,7 @@ CUSTOMERS = {"nobody": str(uuid4()), "small": filling.SMALL_CUSTOMER, "large": f
 def large(database: Database) -> Database:
     """A database with a large ledger, half of it rolled up: the worker is far behind."""
     filling.fill(database, EVENTS)
-    roll_up(database, steps=1, most=EVENTS // 2)
+    step(database, EVENTS // 2)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute("VACUUM (ANALYZE) daily_usage")
     log_plans(database)

@@ -16,10 +16,11 @@ import pytest
 
 from tests.plugin import Database
 from tests.support import ledger, stats
+from tests.support.daily import Cell, ask_reports, cells
 from tests.support.keys import make_key
 from tests.support.load import load
 from tests.support.orders import PATH, query
-from tests.support.reports import Cell, ask_reports, cells, roll_up
+from tests.support.reports import position, roll_up
 from tests.support.sealing import Sealer, seal, until_published
 from tests.support.service import ServiceFactory
 from tests.support.stats import ask_stats
@@ -124,7 +125,8 @@ def keep_rolling(database: Database, enough: Event) -> set[int]:
     """Where the roll-up stood meanwhile."""
     positions = set[int]()
     while not enough.is_set():
-        positions.add(roll_up(database, most=3_000).leaves)
+        roll_up(database, most=3_000)
+        positions.add(position(database))
     return positions
 
 

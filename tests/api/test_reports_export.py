@@ -12,9 +12,9 @@ import pytest
 from core import streaming
 from tests.plugin import Database
 from tests.support import filling, stats
+from tests.support.daily import PATH, ask_reports, step
 from tests.support.keys import bearer, make_key
 from tests.support.processes import eventually
-from tests.support.reports import PATH, ask_reports, roll_up
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import ask, problem
 
@@ -30,7 +30,7 @@ LINES = 150_000
 def running(database: Database, service: ServiceFactory) -> Service:
     """One process over counts of many days, half of them rolled up."""
     filling.fill(database, EVENTS, moment=MOMENT)
-    roll_up(database, steps=1, most=EVENTS // 2)
+    step(database, EVENTS // 2)
     return service(database, WEB_CONCURRENCY="1")
 
 

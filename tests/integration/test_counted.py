@@ -19,8 +19,9 @@ from reports.counted import Period
 from reports.customers import By
 from reports.rollup import ZoneError
 from tests.plugin import Database
-from tests.support import reports
+from tests.support.daily import step
 from tests.support.filling import CUSTOMER, LARGE_CUSTOMER, SMALL_CUSTOMER, fill
+from tests.support.reports import roll_up
 
 EVENTS = 24_000
 MOMENT = "timestamptz '2026-03-27T00:00:00Z' + i * interval '17 s'"
@@ -87,20 +88,20 @@ def test_counts_are_those_of_one_group_by_wherever_the_roll_up_stands(database: 
             assert [(day, *count) for day in days for count in daily.cells(day).counts] == whole
             with daily.export(within) as export:
                 assert (export.size, [row for batch in export for row in batch]) == (EVENTS, whole)
-            positions.append(found := reports.roll_up(database, steps=1, most=10_000, zone=zone))
+            positions.append(found := step(database, 10_000, zone=zone))
             if positions[-2:] == [found, found]:
                 break
     assert len(positions) == 4, "nothing, some, more and all of it was rolled up"
 
 
 def test_an_export_is_of_one_moment_and_read_in_batches(database: Database) -> None:
-    reports.roll_up(database, steps=1, most=10_000)
+    step(database, 10_000)
     export = daily.export(Period())
     whole = recount(database, daily.CELLS, "UTC", Period(), None)
     batches = iter(export)
     found = next(batches)
     assert len(found) == 1000
-    reports.roll_up(database)
+    roll_up(database)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute("DELETE FROM daily_total")
     assert found + [row for batch in batches for row in batch] == whole
@@ -111,7 +112,7 @@ def test_an_export_is_of_one_moment_and_read_in_batches(database: Database) -> N
 
 
 def test_days_of_another_time_zone_are_not_given_out_as_ours(database: Database) -> None:
-    reports.roll_up(database, steps=1, most=10_000, zone="Asia/Tokyo")
+    step(database, 10_000, zone="Asia/Tokyo")
     for ask in (
         lambda: daily.days(FIRST, END),
         lambda: daily.overview(FIRST, END, 1),
@@ -124,7 +125,8 @@ def test_days_of_another_time_zone_are_not_given_out_as_ours(database: Database)
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_customers_counts_are_read_by_index(database: Database, steps: int) -> None:
-    reports.roll_up(database, steps=steps, most=10_000)
+    for _ in range(steps):
+        step(database, 10_000)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute("VACUUM (ANALYZE) daily_usage, daily_total")
     for tags in TAGS.values():
