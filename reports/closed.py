@@ -1,4 +1,4 @@
-"""Days that are closed: the reports that were written of them, byte for byte, and what was sealed too late for these."""
+"""Closed days: the reports that were written of them, byte for byte, and what was sealed too late for these."""
 
 from datetime import date
 from hashlib import sha256
@@ -9,9 +9,7 @@ from django.db import connection
 from ledger.log import LogError
 
 _REPORT: Final = "SELECT document, digest FROM daily_report WHERE day = %s"
-_CORRECTIONS: Final = """
-    SELECT c.document, c.digest, c.total
-      FROM daily_report r LEFT JOIN daily_correction c USING (day) WHERE r.day = %s ORDER BY c.first_leaf"""
+_CORRECTIONS: Final = "SELECT document, digest, total FROM daily_correction WHERE day = %s ORDER BY first_leaf"
 
 
 class Correction(NamedTuple):
@@ -19,10 +17,12 @@ class Correction(NamedTuple):
 
     Attributes:
         document: reports.domain.document says what is in it.
+        digest: its SHA-256.
         total: the numbers that are added.
     """
 
     document: bytes
+    digest: bytes
     total: int
 
 
@@ -39,16 +39,12 @@ def report(day: date) -> bytes | None:
     return None if found is None else _checked(day, *found)
 
 
-def corrections(day: date) -> list[Correction] | None:
-    """What corrects the report of a day, in leaf order; None where there is no report. Raises as ``report`` does."""
+def corrections(day: date) -> list[Correction]:
+    """What corrects the report of a day, in leaf order: nothing where there is no report. Raises as ``report`` does."""
     with connection.cursor() as cursor:
         cursor.execute(_CORRECTIONS, [day])
         found = cursor.fetchall()
-    if not found:
-        return None
-    return [
-        Correction(_checked(day, document, digest), total) for document, digest, total in found if document is not None
-    ]
+    return [Correction(_checked(day, document, digest), bytes(digest), total) for document, digest, total in found]
 
 
 def _checked(day: date, document: str, digest: bytes) -> bytes:

@@ -4,7 +4,7 @@ One statement, so one snapshot: the position moves with the counts and the size 
 So every leaf is seen once, in a table of the roll-up or among the leaves from the position on.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
@@ -31,9 +31,9 @@ _COUNTED: Final = f"""
         SELECT min(first_serial) AS first_serial, max(last_serial) AS last_serial
           FROM ({SPANS}) AS spans GROUP BY first_serial >> {BLOCK_BITS}),
     found AS (
-        SELECT day, origin, destination, weight_band, count FROM {{table}} WHERE {{whose}}
+        SELECT day, origin, destination, weight_band, count, false AS fresh FROM {{table}} WHERE {{whose}}
          UNION ALL
-        SELECT (e.requested_at AT TIME ZONE %(zone)s)::date, e.origin, e.destination, e.weight_band, 1
+        SELECT (e.requested_at AT TIME ZONE %(zone)s)::date, e.origin, e.destination, e.weight_band, 1, true
           FROM stretches
          CROSS JOIN LATERAL (
                SELECT requested_at, origin, destination, weight_band FROM issuance_event
@@ -41,7 +41,7 @@ _COUNTED: Final = f"""
                 ORDER BY serial LIMIT {BLOCK_SIZE}) AS e),
     counted AS (
         SELECT {{columns}}, sum(count)::bigint AS count FROM found
-         WHERE day >= %(first)s::date AND day < %(end)s::date
+         WHERE day BETWEEN %(first)s::date AND %(last)s::date
          GROUP BY {{keys}})
     SELECT b.end_leaf, b.time_zone, c.* FROM bounds b LEFT JOIN ({{rows}}) AS c ON true ORDER BY {{order}}"""  # noqa: S608  # constants
 
@@ -78,7 +78,7 @@ def statement(
     Args:
         source: EVERYBODY or CUSTOMER.
         keys: of ``day, origin, destination, weight_band`` those that are counted by: what GROUP BY takes.
-        columns: what is selected of them, where that is not the keys.
+        columns: what is selected of them, where that is not the keys; ``fresh`` are those that are not rolled up.
         rows: what is made of the table ``counted``.
         order: of the answer.
     """
@@ -88,10 +88,11 @@ def statement(
 
 def given(period: Period, **more: object) -> dict[str, object]:
     """The parameters of a statement."""
+    # Infinity is within a period without bounds: a row that has it is no event, and is found out when it is read.
     return {
         "zone": settings.ENV.report_time_zone,
         "first": period.first or "-infinity",
-        "end": period.end or "infinity",
+        "last": period.end - timedelta(days=1) if period.end else "infinity",
         **more,
     }
 

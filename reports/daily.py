@@ -11,16 +11,21 @@ from reports.export import Export
 CELLS: Final = "day, origin, destination, weight_band"
 """What the tables of the roll-up count by."""
 
-# A day has a row if it has events or a report; what was sealed after the report is among its events.
+# A day has a row if it has events or a report. What the roll-up finds of a day that is closed it writes down as a
+# correction, and what it has not reached will be one.
 _DAYS: Final = counted.statement(
     EVERYBODY,
     "day",
+    columns="day, coalesce(sum(count) FILTER (WHERE fresh), 0)::bigint AS fresh",
     rows="""
         SELECT day, r.day IS NOT NULL AS closed,
-               (SELECT coalesce(sum(total), 0)::bigint FROM daily_correction WHERE day = r.day) AS corrections,
+               CASE WHEN r.day IS NULL THEN 0
+                    ELSE coalesce(c.fresh, 0)
+                       + (SELECT coalesce(sum(total), 0)::bigint FROM daily_correction WHERE day = r.day)
+                END AS corrections,
                coalesce(c.count, 0) AS total
           FROM counted c
-          FULL JOIN (SELECT day FROM daily_report WHERE day >= %(first)s::date AND day < %(end)s::date) AS r USING (day)
+          FULL JOIN (SELECT day FROM daily_report WHERE day BETWEEN %(first)s::date AND %(last)s::date) AS r USING (day)
         """,
 )
 _CELLS: Final = counted.statement(EVERYBODY, CELLS)

@@ -32,11 +32,15 @@ class Export:
         self.size = found.size
         self._first = found.rows
 
+    def close(self) -> None:
+        """Let go of what is not read."""
+        self._cursor.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._cursor.close()
+        self.close()
 
     def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
         batch = self._first
