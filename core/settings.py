@@ -120,7 +120,7 @@ SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/console/"
 CSRF_COOKIE_HTTPONLY = True
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
-LOGIN_URL = "admin:login"
+LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF],
