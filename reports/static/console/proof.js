@@ -20,11 +20,11 @@ async function check(section, wait) {
   try {
     const answer = await fetch(section.dataset.proofUrl, { cache: "no-store", redirect: "error" });
     if (answer.ok) return await showSteps(section, new Uint8Array(await answer.arrayBuffer()));
-    const problem = (await answer.json()).type;
-    if (problem === "/problems/not-yet-sealed") {
+    const { type } = await answer.json().catch(() => ({})); // a proxy's page is no problem document
+    if (type === "/problems/not-yet-sealed") {
       show(section, "not-sealed", NOT_SEALED);
       setTimeout(check, wait, section, Math.min(2 * wait, LONGEST_WAIT));
-    } else if (problem === "/problems/log-inconsistent") {
+    } else if (type === "/problems/log-inconsistent") {
       // The service itself found the ledger at odds with its log, so it has no proof to give.
       const text = "There is no proof: the service finds that the ledger contradicts what its log has signed.";
       show(section, "failed", FAILED, [{ step: "proof", holds: false, text }]);
