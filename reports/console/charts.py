@@ -1,0 +1,59 @@
+"""Charts as data: what a page gives to charts.js, and to those who read the table in its place."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from ledger.domain import weight
+from ledger.domain.weight import LABELS
+
+
+class Chart(NamedTuple):
+    """One chart of counts.
+
+    Attributes:
+        id: of the elements in the page.
+        title: what it is of.
+        head: what the table's first column has.
+        kind: `bar`, upright, or `rows`, lying.
+        rows: label and count.
+    """
+
+    id: str
+    title: str
+    head: str
+    kind: str
+    rows: Sequence[tuple[str, int]]
+
+    @property
+    def data_id(self) -> str:
+        """Of the element that has the data."""
+        return f"{self.id}-data"
+
+    @property
+    def total(self) -> int:
+        """The sum of all counts."""
+        return sum(count for _, count in self.rows)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What charts.js reads."""
+        return {"kind": self.kind, "labels": [row[0] for row in self.rows], "values": [row[1] for row in self.rows]}
+
+
+def by_day(first: date, end: date, totals: dict[date, int]) -> Chart:
+    """Each day from ``first`` to the one before ``end``; those without a number too."""
+    days = [first + timedelta(days=day) for day in range((end - first).days)]
+    return Chart("by-day", "Issued by day", "Day", "bar", [(str(day), totals.get(day, 0)) for day in days])
+
+
+def by_route(routes: Iterable[tuple[str, str, int]], title: str = "Top routes") -> Chart:
+    """Routes, the busiest first."""
+    return Chart("by-route", title, "Route", "rows", [(f"{origin} → {to}", count) for origin, to, count in routes])
+
+
+def by_weight_band(bands: Iterable[tuple[int, int]]) -> Chart:
+    """All weight bands, from the lightest to the heaviest."""
+    counts = dict(bands)
+    rows = [(weight.label(code), counts.get(code, 0)) for code in range(len(LABELS))]
+    return Chart("by-weight", "Weight bands", "Weight", "rows", rows)
