@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from tests.support.operations import OPERATIONS
 from tests.support.sealing import Sealer, until_published
 from tests.support.site import Site
+from tests.support.swagger import execute, operation
 from tests.support.tabs import Tabs, overflow, violations
 
 THEIRS = {
@@ -18,24 +19,6 @@ THEIRS = {
     "/redoc": {"scrollable-region-focusable"},
 }
 """What axe-core holds against Swagger UI and Redoc themselves, which are served as their makers made them."""
-
-
-def operation(page: Page, name: str) -> Locator:
-    """An operation in Swagger UI, opened."""
-    block = page.locator(f"[id$='-{name}'].opblock")
-    expect(block).to_be_visible()
-    if "is-open" not in str(block.get_attribute("class")):
-        block.locator(".opblock-summary-control").click()
-    return block
-
-
-def execute(block: Locator) -> tuple[int, str]:
-    """Press "Execute"; the status and the body that are shown."""
-    with block.page.expect_response("**/*tracking-number*") as found:
-        block.get_by_role("button", name="Execute").click()
-    answer = block.locator(".live-responses-table tbody > tr.response").first
-    expect(answer.locator(".response-col_status")).to_have_text(re.compile(f"^{found.value.status}"))
-    return found.value.status, str(answer.text_content())
 
 
 def test_a_number_is_issued_and_looked_up_with_try_it_out(tabs: Tabs, site: Site) -> None:
