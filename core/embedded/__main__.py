@@ -29,6 +29,7 @@ TRY: Final = (
     "origin_country_id=MY&destination_country_id=ID&weight=1.234&created_at=2018-11-20T19:29:32%2B08:00"
     "&customer_id=de619854-b59b-425e-9db4-943979e1bd49&customer_name=RedBox%20Logistics&customer_slug=redbox-logistics"
 )
+STAFF: Final = "admin"
 DEMO_KEY: Final = ("create_api_key", "demo", "--scope", "issue", "--scope", "audit", "--scope", "reports")
 
 
@@ -154,6 +155,7 @@ def serve(env: Env) -> NoReturn:
         if env.ledger_key is None and secrets.lacks_ledger_key(env.data_dir):
             secrets.keep_ledger_key(env.data_dir, output("ledger_key", "--make", f"localhost/{token_hex(4)}"))
         key = secrets.demo_key(env.data_dir, lambda: output(*DEMO_KEY))
+        password = secrets.console_login(env.data_dir, lambda: output("create_staff_user", STAFF, "--again"))
         say("Starting the service")
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
         seal = [sys.executable, str(ROOT / "manage.py"), "seal_ledger"]
@@ -165,6 +167,8 @@ def serve(env: Env) -> NoReturn:
         say(f"    curl '{address}/next-tracking-number?{TRY}'\n")
         say("and, with the demo key, which does what auditors and reports do\n")
         say(f"    curl -H 'Authorization: Bearer {key}' '{address}/v1/tracking-numbers?order=-serial&limit=3'\n")
+        if password is not None:
+            say(f"The console is at {address}/console/. Log in as {STAFF} with {password}, once, and choose another.\n")
         say("Ctrl-C stops it.")
         watch([database, sealer, web])
 

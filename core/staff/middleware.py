@@ -16,7 +16,7 @@ CONSOLE: Final = "/console/"
 class _OnlyThere(MiddlewareMixin):
     """Passes everything else on untouched."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override]  # this service is not async
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Serve one request."""
         if request.path_info.startswith(CONSOLE):
             response: HttpResponseBase = super().__call__(request)  # type: ignore[assignment]  # likewise

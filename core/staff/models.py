@@ -1,6 +1,6 @@
 """Whoever may log in to the console, as Django reads them; core/staff/sql/ makes the tables and guards them."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -24,7 +24,7 @@ class StaffUser(AbstractBaseUser):
     last_login = None  # nobody needs to know
 
     USERNAME_FIELD = "name"
-    objects: ClassVar[BaseUserManager["StaffUser"]] = BaseUserManager()
+    objects: ClassVar[BaseUserManager[Self]] = BaseUserManager()
 
     class Meta:
         """The name that the SQL file uses too."""

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger.domain import weight
 from ledger.domain.weight import LABELS
+
+MOST_ROUTES: Final = 10
 
 
 class Chart(NamedTuple):
@@ -17,6 +19,7 @@ class Chart(NamedTuple):
         head: what the table's first column has.
         kind: `bar`, upright, or `rows`, lying.
         rows: label and count.
+        most: how many rows are shown at most, where there may be more.
     """
 
     id: str
@@ -24,6 +27,14 @@ class Chart(NamedTuple):
     head: str
     kind: str
     rows: Sequence[tuple[str, int]]
+    most: int | None = None
+
+    @property
+    def note(self) -> str:
+        """What stands beside the title."""
+        if self.most is not None and len(self.rows) >= self.most:
+            return f"the {self.most} busiest"
+        return f"{self.total:,} in all"
 
     @property
     def data_id(self) -> str:
@@ -47,9 +58,10 @@ def by_day(first: date, end: date, totals: dict[date, int]) -> Chart:
     return Chart("by-day", "Issued by day", "Day", "bar", [(str(day), totals.get(day, 0)) for day in days])
 
 
-def by_route(routes: Iterable[tuple[str, str, int]], title: str = "Top routes") -> Chart:
-    """Routes, the busiest first."""
-    return Chart("by-route", title, "Route", "rows", [(f"{origin} → {to}", count) for origin, to, count in routes])
+def by_route(routes: Iterable[tuple[str, str, int]]) -> Chart:
+    """Routes, the busiest first and MOST_ROUTES at most."""
+    rows = [(f"{origin} → {to}", count) for origin, to, count in routes]
+    return Chart("by-route", "Top routes", "Route", "rows", rows, MOST_ROUTES)
 
 
 def by_weight_band(bands: Iterable[tuple[int, int]]) -> Chart:

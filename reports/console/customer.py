@@ -14,7 +14,7 @@ from ledger import runtime
 from ledger.domain import weight
 from reports import counted, customers
 from reports.console import charts, fields
-from reports.console.charts import Chart
+from reports.console.charts import MOST_ROUTES, Chart
 from reports.console.frame import page, render, zone
 from reports.counted import Period
 from reports.customers import By
@@ -70,7 +70,7 @@ def _charts(tags: list[bytes], period: Period) -> list[Chart]:
     routes = sorted(customers.count(tags, period, By.ROUTE).rows, key=lambda row: (-row[2], row[:2]))
     return [
         charts.by_day(period.first, period.end, days),
-        charts.by_route(routes[:10]),
+        charts.by_route(routes[:MOST_ROUTES]),
         charts.by_weight_band(customers.count(tags, period, By.WEIGHT_BAND).rows),
     ]
 

@@ -6,13 +6,17 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from core import problems
 from core.keys.models import ApiKey
-from ledger import lookup
+from core.problems import ProblemError
+from ledger import lookup, reading
 from ledger.api import reads
 from ledger.checkpoints import Checkpoints
-from ledger.domain import entry, weight
+from ledger.domain import entry, merkle, weight
 from ledger.label import grouped
+from ledger.listing import COLUMNS
 from ledger.lookup import Found
+from ledger.models import IssuanceEvent
 from reports.console.frame import page, render
 
 _CHECKPOINTS: Final = Checkpoints()
@@ -23,12 +27,19 @@ _CHECKPOINTS: Final = Checkpoints()
 def event(request: HttpRequest, number: str) -> HttpResponse:
     """Show all that is known of it."""
     wanted, key = reads.number(number), reads.verifier(settings.ENV)
-    found = reads.asked(lambda connection: lookup.look_up(connection, key, wanted, None, _CHECKPOINTS))
+    contradicts = False
+    try:
+        found = reads.asked(lambda connection: lookup.look_up(connection, key, wanted, None, _CHECKPOINTS))
+    except ProblemError as error:
+        if error.problem is not problems.LOG_INCONSISTENT:
+            raise
+        found, contradicts = _as_it_stands(wanted), True
     return render(
         request,
         "event.html",
         grouped(wanted),
         number=wanted,
+        contradicts=contradicts,
         path=f"/v1/tracking-numbers/{wanted}",
         facts=_facts(found),
         leaf=None if found.leaf_index is None else f"{found.leaf_index:,}",
@@ -37,6 +48,16 @@ def event(request: HttpRequest, number: str) -> HttpResponse:
         sealed_in=found.sealed_in,
         verifier_key=str(key),
     )
+
+
+def _as_it_stands(number: str) -> Found:
+    """The row of a number that the log contradicts, for whoever has to look at it; raises as reading.event does."""
+    row = IssuanceEvent.objects.filter(number=number).values_list(*COLUMNS).first()
+    if row is None:
+        raise ProblemError(problems.LOG_INCONSISTENT)
+    event = reading.event(row)
+    leaf = entry.encode(event)
+    return Found(event, leaf, merkle.leaf_hash(leaf), None, None)
 
 
 def _facts(found: Found) -> list[tuple[str, Any, bool]]:

@@ -12,6 +12,7 @@ from django.shortcuts import render as rendered
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from unfold.dataclasses import Favicon
 from unfold.sites import UnfoldAdminSite
 
 from core import problems
@@ -46,13 +47,22 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]  # the package has no type
             "site_symbol": "package_2",
             "site_url": None,
             "colors": None,  # would stand in the page as a style; console.css has them
-            "styles": [static("console/console.css")],
-            "scripts": [static("console/frame.js")],
+            **_files(),
             "sidebar_navigation": [{"items": items}] if self.has_permission(request) else [],
         }
 
 
 CONSOLE: Final = Console()
+
+
+def _files() -> dict[str, Any]:
+    """What unfold's skeleton loads beside its own files."""
+    icon = Favicon(href=static("console/icon.svg"), rel="icon", type="image/svg+xml")
+    return {
+        "styles": [static("console/console.css")],
+        "scripts": [static("console/frame.js")],
+        "site_favicons": [icon],
+    }
 
 
 def _item(title: str, icon: str, link: str, *, active: bool = False) -> dict[str, Any]:
@@ -118,8 +128,7 @@ def _trouble(request: HttpRequest, problem: Problem, sentence: str | None = None
     context = {
         "heading": title or problem.title,
         "advice": sentence or problem.advice,
-        "styles": [static("console/console.css")],
-        "scripts": [static("console/frame.js")],
+        **_files(),
         "title": problem.title,
         "site_title": TITLE,
     }

@@ -10,16 +10,17 @@ from django.views.decorators.http import require_safe
 from ledger.domain.serial import SHARD_CAPACITY
 from reports import counted, daily
 from reports.console import charts, state
+from reports.console.charts import MOST_ROUTES
 from reports.console.frame import page, render, zone
 from reports.console.state import MOST_WAITING, Log, Space
 
 _DAYS: Final = 30
 _WEEK: Final = 7
-_ROUTES: Final = 10
 _SLOW: Final = 10.0
 """Seconds that an event may wait for the sealer before the page says that something is wrong; it takes one at most."""
 _LONGEST_FORECAST: Final = 1000
 """Years."""
+_LITTLE: Final = 0.0001
 _ENOUGH: Final = 10_000
 """Numbers, below which the database is mostly what it was when it was empty."""
 
@@ -30,7 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """Show it."""
     today = counted.today()
     first, end = today - timedelta(days=_DAYS - 1), today + timedelta(days=1)
-    found = daily.overview(first, end, _ROUTES)
+    found = daily.overview(first, end, MOST_ROUTES)
     log, space, checks = state.log(), state.space(settings.ENV.shard), state.checks()
     totals = found.totals
     week = sum(totals.get(today - timedelta(days=day), 0) for day in range(_WEEK))
@@ -46,7 +47,7 @@ def home(request: HttpRequest) -> HttpResponse:
         ],
         charts=[
             charts.by_day(first, end, totals),
-            charts.by_route(found.routes, f"Top routes of {_DAYS} days"),
+            charts.by_route(found.routes),
             charts.by_weight_band(found.weight_bands),
         ],
         log=_log(log),
@@ -81,7 +82,7 @@ def _space(space: Space, leaves: int, rate: float) -> dict[str, Any]:
     each = space.database / leaves if leaves >= _ENOUGH else None
     return {
         "serials": f"{space.serials:,}",
-        "percent": f"{space.share:.4%}",
+        "percent": f"{space.share:.2%}" if space.share >= _LITTLE else "less than 0.01%",
         "capacity": f"{SHARD_CAPACITY:,}",
         "years": None if years is None else (f"{years:,.0f}" if years < _LONGEST_FORECAST else "more than 1,000"),
         "rate": f"{rate:,.0f}",

@@ -30,7 +30,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]  # the package has no
     }
 
 
-class PasswordForm(PasswordChangeForm[StaffUser]):
+class PasswordForm(PasswordChangeForm):
     """The old password, and twice a new one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

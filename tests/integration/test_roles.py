@@ -24,6 +24,8 @@ UPDATES = {
     "run": ("last_serial", "leaves"),
 }
 """The columns that the sealer changes as the log grows."""
+STAFF = ("epoch", "one_time", "active", "password")
+"""Those of a login; tests/integration/test_staff_tables.py has the rest."""
 USED = ("revoked_at", "last_used_at")
 """The columns of a key that the application changes."""
 
@@ -202,6 +204,8 @@ def test_the_privileges_on_single_columns_are_these_updates_and_no_others(sessio
     assert set(granted) == {
         *((table, column, "tracking_sealer", "UPDATE", False) for table in UPDATES for column in UPDATES[table]),
         *(("api_key", column, "tracking_app", "UPDATE", False) for column in USED),
+        *(("staff_user", column, "tracking_app", "UPDATE", False) for column in STAFF),
+        *(("staff_try", column, "tracking_app", "UPDATE", False) for column in ("tries", "tried_at")),
     }
 
 
