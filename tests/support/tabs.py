@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 PATIENCE_MS: Final = 15_000
-_WIDE: Final = {"width": 1280, "height": 900}
+_WIDE: Final = {"width": 1440, "height": 900}
 _PHONE: Final = {"width": 390, "height": 844}
 _INLINE: Final = {"data", "blob", "about"}
 _REPORT: Final = """document.addEventListener("securitypolicyviolation", (event) =>
