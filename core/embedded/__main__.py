@@ -168,7 +168,7 @@ def serve(env: Env) -> NoReturn:
         say("and, with the demo key, which does what auditors and reports do\n")
         say(f"    curl -H 'Authorization: Bearer {key}' '{address}/v1/tracking-numbers?order=-serial&limit=3'\n")
         if password is not None:
-            say(f"The console is at {address}/console/. Log in as {STAFF} with {password}, once, and choose another.\n")
+            say(f"The console: {address}/console/. Log in as {STAFF} with {password}, once, and choose another.\n")
         say("Ctrl-C stops it.")
         watch([database, sealer, web])
 

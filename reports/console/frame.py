@@ -7,7 +7,7 @@ from typing import Any, Concatenate, Final
 
 from django.conf import settings
 from django.db import DatabaseError, DataError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render as rendered
 from django.templatetags.static import static
 from django.urls import reverse
@@ -17,6 +17,7 @@ from unfold.sites import UnfoldAdminSite
 
 from core import problems
 from core.problems import Problem, ProblemError
+from core.staff.middleware import CONSOLE as CONSOLE_PATH
 from ledger.log import LogError
 from reports.rollup import ZoneError
 
@@ -90,6 +91,8 @@ def told[**P](view: View[P]) -> View[P]:
                 response.render()
         except ProblemError as error:
             response = _trouble(request, error.problem, error.sentence)
+        except Http404:
+            response = _trouble(request, problems.NOT_FOUND, "There is no such page.")
         except ZoneError as error:
             response = _trouble(request, problems.DATABASE_UNAVAILABLE, str(error), title="These are other days")
         except (LogError, DataError) as error:
@@ -115,6 +118,21 @@ def page[**P](view: View[P]) -> View[P]:
 
     guarded: View[P] = CONSOLE.admin_view(own)
     return told(guarded)
+
+
+@page
+def nothing(request: HttpRequest, path: str) -> HttpResponse:
+    """Whatever path there is not; only staff are told so."""
+    del request, path
+    raise Http404
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's answer to a form without the token of its page: another site's, or one that stood open too long."""
+    if not request.path_info.startswith(CONSOLE_PATH):
+        return problems.csrf_failure(request, reason)
+    advice = "Nothing was done. Go back, load the page again, and send the form from there."
+    return _trouble(request, problems.UNINTENDED, advice, title="This form is too old, or came from elsewhere")
 
 
 def zone() -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reports.console import customer, event, home, keys, ledger, logins
+from reports.console import customer, event, frame, home, keys, ledger, logins
 
 app_name = "admin"
 
@@ -16,4 +16,5 @@ urlpatterns = [
     path("customer/", customer.usage, name="customer"),
     path("keys/", keys.keys, name="keys"),
     path("keys/<int:identity>/revoke/", keys.revoke, name="keys-revoke"),
+    path("<path:path>", frame.nothing),
 ]

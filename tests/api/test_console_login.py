@@ -16,7 +16,11 @@ from tests.support.keys import manage
 from tests.support.rows import Session
 from tests.support.service import ServiceFactory
 
-SAMPLES = {"ledger/<str:number>/": "ledger/3K9M7QX2PZ4MYIDT/", "keys/<int:identity>/revoke/": "keys/1/revoke/"}
+SAMPLES = {
+    "ledger/<str:number>/": "ledger/3K9M7QX2PZ4MYIDT/",
+    "keys/<int:identity>/revoke/": "keys/1/revoke/",
+    "<path:path>": "nothing/here",
+}
 OPEN = {"login/", "logout/"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ROUTES = [str(each.pattern) for each in urls.urlpatterns]
@@ -152,7 +156,9 @@ def test_another_password_ends_the_sessions_of_the_old_one(database: Database, p
 def test_a_form_of_another_site_does_nothing(database: Database, port: int) -> None:
     with staff(database, port, "radia") as browser:
         for path in ("keys/", "customer/", "password/", "logout/"):
-            assert browser.client.post(f"/console/{path}", data={"name": "x"}).status_code == 403
+            refused = browser.client.post(f"/console/{path}", data={"name": "x"})
+            assert refused.status_code == 403
+            assert "Nothing was done" in Page(refused.text).text("trouble")
         assert browser.get("").status_code == 200
 
 

@@ -25,6 +25,8 @@ ORDERS = [
 ]
 """What differs from the good order."""
 PAGES = ("", "ledger/", "customer/", "keys/", "password/")
+UNKNOWN = re.compile(r"[`{]\s*\w|=>|\b(?:if|for|return)\b|[?][.]|[.]{3}")
+"""Statements, template strings, arrows, optional chains, spreads: what Alpine's CSP build does not evaluate."""
 ADMIN = ("issuance_event", "ledger/issuanceevent", "ledger/issuanceevent/add", "staff/staffuser", "auth/user/add")
 
 
@@ -230,7 +232,9 @@ def test_nothing_of_the_ledger_can_be_changed_from_here(issued: Issued, method: 
 @pytest.mark.parametrize("path", [*ADMIN, "r/1/1", "jsi18n", "autocomplete", "password_change", "search"])
 def test_of_the_admin_s_own_pages_there_are_none(issued: Issued, path: str) -> None:
     for tail in ("", "/", "/1/change/", "/1/delete/", "/add/"):
-        assert issued.browser.get(path + tail).status_code == 404
+        answer = issued.browser.get(path + tail)
+        assert answer.status_code == 404
+        assert "There is no such page" in Page(answer.text).text("trouble")
 
 
 def test_every_page_may_load_and_run_nothing_but_the_service_s_own_files(pages: dict[str, httpx.Response]) -> None:
@@ -260,6 +264,17 @@ def test_no_page_has_a_script_a_style_or_a_handler_in_it(pages: dict[str, httpx.
             assert tag != "style", path
             assert "style" not in attrs, (path, attrs)
             assert not [name for name in attrs if re.fullmatch("on[a-z]+", name)], (path, attrs)
+
+
+def test_alpine_s_csp_build_knows_every_expression_of_a_page(pages: dict[str, httpx.Response]) -> None:
+    found = 0
+    for path, response in pages.items():
+        for _, attrs in Page(response.text).elements:
+            for name, expression in attrs.items():
+                if re.match("x-|@|:", name):
+                    found += 1
+                    assert not UNKNOWN.search(expression), (path, expression)
+    assert found > 50
 
 
 def test_every_file_and_link_of_a_page_is_the_service_s_own_and_is_there(
