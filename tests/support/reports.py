@@ -78,3 +78,11 @@ def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
     """First leaf, end, day and faults of all that was checked, in order."""
     with psycopg.connect(database.owner_url) as connection:
         return connection.execute("SELECT first_leaf, end_leaf, day, faults FROM ledger_check ORDER BY id").fetchall()
+
+
+def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
+    """Pages of each table that were looked at so far, by all sessions that have ended."""
+    superuser.execute("SELECT pg_stat_clear_snapshot()")
+    return dict(
+        superuser.execute("SELECT relname, heap_blks_read + heap_blks_hit FROM pg_statio_user_tables").fetchall()
+    )
