@@ -211,10 +211,11 @@ def test_two_rebuilds_at_once_are_one(days: Database) -> None:
 
 
 def test_it_swaps_only_with_the_turn_to_count(days: Database) -> None:
+    there = f"SELECT to_regclass('{rebuild.SCHEMA}.rollup_state') IS NOT NULL"
     filled = f"SELECT leaves FROM {rebuild.SCHEMA}.rollup_state"
     with session(days.reporter_url) as connection, turn(connection, Turn.COUNTING):
         running = command(days)
-        assert eventually(lambda: ask(days, SCHEMAS) != [] and ask(days, filled) == [(20_000,)])
+        assert eventually(lambda: ask(days, there) == [(True,)] and ask(days, filled) == [(20_000,)])
         time.sleep(2)
         assert running.poll() is None, "it did not wait"
         assert ask(days, filled) == [(20_000,)]
