@@ -20,9 +20,9 @@ MOST = 3_000
 
 @pytest.fixture
 def behind() -> Iterator[Database]:
-    """A ledger of two zones' days in which nobody has counted anything."""
+    """A ledger from before midnight on, of UTC if not of Jakarta, in which nobody has counted anything."""
     made = CLUSTER.create()
-    fill(made, EVENTS, moment="timestamptz '2026-01-01T00:00:00Z' + i * interval '5 s'")
+    fill(made, EVENTS, moment="timestamptz '2025-12-31T22:00:00Z' + i * interval '5 s'")
     yield made
     CLUSTER.drop(made)
 
