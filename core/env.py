@@ -89,7 +89,7 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     report_time_zone: Annotated[
         TimeZone,
         Meta(
-            description="Whose days the reports count, as `Europe/Paris`. Until the first day is closed it may change, by "
+            description="Whose days the reports count, as `Europe/Paris`. It may change until a day is closed, by "
             "`manage.py rebuild_reports`."
         ),
     ] = "UTC"

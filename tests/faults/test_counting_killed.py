@@ -65,4 +65,4 @@ def moved(database: Database, before: int) -> bool:
 
 def start(database: Database) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "tests.support.counting", database.reporter_url, str(MOST)]
-    return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))

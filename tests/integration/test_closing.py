@@ -23,7 +23,7 @@ from tests.support import ledger
 from tests.support.filling import fill
 from tests.support.history import commit_only
 from tests.support.load import load
-from tests.support.reports import checks, counted, documents, expected, position, roll_up
+from tests.support.reports import checks, counted, documents, expected, pages, position, roll_up
 from tests.support.sealing import seal, state
 from tests.support.service import ServiceFactory
 
@@ -256,14 +256,6 @@ def test_a_day_is_recounted_by_block_ranges_and_not_by_the_whole_table() -> None
     for table in ("issuance_event", "daily_usage"):
         assert 0 < read[table] - before[table] < sizes[table] / 5, (table, read[table] - before[table], sizes[table])
     CLUSTER.drop(made)
-
-
-def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
-    """Pages of each table that were looked at so far, by all sessions that have ended."""
-    superuser.execute("SELECT pg_stat_clear_snapshot()")
-    return dict(
-        superuser.execute("SELECT relname, heap_blks_read + heap_blks_hit FROM pg_statio_user_tables").fetchall()
-    )
 
 
 def changed(database: Database, statement: str) -> list[tuple[Any, ...]]:

@@ -204,6 +204,33 @@ def test_what_is_sealed_and_not_published_is_checked_when_it_is(copy: Database, 
     assert begin(copy) == size + 60
 
 
+def test_a_check_goes_on_within_a_run_that_went_on(copy: Database, service: ServiceFactory) -> None:
+    # One writer's block is sealed bit by bit, so its run simply goes on.
+    running = service(copy, initialise=False, WEB_CONCURRENCY="1")
+    assert check(copy) == []
+    within = 0
+    with sealing(copy) as sealer:
+        for _ in range(5):
+            asyncio.run(load(running.port, 30, connections=2))
+            sealer.tick()
+            with psycopg.connect(copy.owner_url) as connection:
+                within += connection.execute(
+                    "SELECT FROM run WHERE first_leaf < %s AND first_leaf + leaves > %s", [begin(copy)] * 2
+                ).rowcount
+            assert check(copy) == []
+            assert begin(copy) == published(copy)
+        assert within > 0, "no run went on"
+        asyncio.run(load(running.port, 30, connections=2))
+        sealer.tick()
+    running.stop()
+    # In small ranges too, whose ends lie within it.
+    with psycopg.connect(copy.owner_url) as connection:
+        assert not verify_range.verify(connection, KEY, NUMBERS.encode, begin(copy) - 60, 40).faults
+    number = leaf(copy, begin(copy) + 1).number
+    edit(copy, number, "weight_band = (weight_band + 1) % 11")
+    assert_found(copy, number, f"leaf {begin(copy) + 1}", "its row gives")
+
+
 def test_memory_does_not_grow_with_the_leaves(copy: Database) -> None:
     peaks = []
     for most in (300, 10_000):

@@ -23,6 +23,7 @@ from tests.plugin import CLUSTER, ROOT, Database
 from tests.support import ledger
 from tests.support.filling import fill
 from tests.support.load import load
+from tests.support.processes import eventually
 from tests.support.reports import counted, documents, expected, position, roll_up
 from tests.support.sealing import Sealer, seal
 from tests.support.service import ServiceFactory
@@ -209,6 +210,20 @@ def test_two_rebuilds_at_once_are_one(days: Database) -> None:
         assert (found.code, "being rebuilt by somebody else" in found.text) == (2, True)
 
 
+def test_it_swaps_only_with_the_turn_to_count(days: Database) -> None:
+    there = f"SELECT to_regclass('{rebuild.SCHEMA}.rollup_state') IS NOT NULL"
+    filled = f"SELECT leaves FROM {rebuild.SCHEMA}.rollup_state"
+    with session(days.reporter_url) as connection, turn(connection, Turn.COUNTING):
+        running = command(days)
+        assert eventually(lambda: ask(days, there) == [(True,)] and ask(days, filled) == [(20_000,)])
+        time.sleep(2)
+        assert running.poll() is None, "it did not wait"
+        assert ask(days, filled) == [(20_000,)]
+    said, _ = running.communicate(timeout=60)
+    LOGS.take("commands", said)
+    assert running.returncode == 0, said
+
+
 def test_killed_at_any_moment_it_leaves_what_was_live(days: Database) -> None:
     chance = random.Random(7)
     before = ask(days, CATALOGUE), counted(days)
@@ -220,7 +235,7 @@ def test_killed_at_any_moment_it_leaves_what_was_live(days: Database) -> None:
             assert time.monotonic() < until
         time.sleep(chance.uniform(0, 0.6))
         running.send_signal(signal.SIGKILL)
-        running.communicate()
+        LOGS.take("commands", running.communicate()[0])
         left += len(ask(days, SCHEMAS))
         assert counted(days) == before[1]
     assert left > 0, "never killed in the middle"

@@ -13,7 +13,7 @@ from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, Database
 from tests.support.filling import fill
 from tests.support.load import load
-from tests.support.reports import counted, expected, position, roll_up
+from tests.support.reports import counted, expected, pages, position, roll_up
 from tests.support.sealing import sealing, state
 from tests.support.service import ServiceFactory
 from tests.support.tampering import tamper
@@ -200,6 +200,18 @@ def test_of_two_sessions_one_has_the_turn(filled: Database) -> None:
                 assert third
         with turn(other, Turn.COUNTING) as first:
             assert first
+
+
+def test_a_step_reads_what_it_counts_and_not_the_ledger(fresh: Database) -> None:
+    fill(fresh, 98_304)
+    with psycopg.connect(fresh.owner_url, autocommit=True) as superuser:
+        step(fresh, "UTC", 95 * BLOCK)
+        before = pages(superuser)
+        assert step(fresh, "UTC", BLOCK) == (96 * BLOCK, 96 * BLOCK)
+        read = pages(superuser)
+        ((whole,),) = superuser.execute("SELECT pg_relation_size('issuance_event') / 8192").fetchall()
+    assert read["run"] - before["run"] <= 5
+    assert read["issuance_event"] - before["issuance_event"] < whole / 8, "a block of each writer lies amid the others"
 
 
 def test_without_a_turn_two_steps_at_once_do_not_both_count(fresh: Database) -> None:

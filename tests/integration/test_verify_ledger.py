@@ -100,8 +100,8 @@ def test_chunks_of_any_size_give_the_same(
     seal(database, ledger.count(database.owner_url))
     whole = verify(database).summary.partition(" checked in ")[0]
     for leaves, runs in ((1, 1), (255, 3), (257, 2_000)):
-        monkeypatch.setattr("ledger.verify._LEAVES_AT_ONCE", leaves)
-        monkeypatch.setattr("ledger.verify._RUNS_AT_ONCE", runs)
+        monkeypatch.setattr("ledger.verify_pass._LEAVES_AT_ONCE", leaves)
+        monkeypatch.setattr("ledger.verify_pass._RUNS_AT_ONCE", runs)
         outcome = verify(database)
         assert (outcome.code, outcome.faults) == (0, []), outcome
         assert outcome.summary.partition(" checked in ")[0] == whole
@@ -109,8 +109,8 @@ def test_chunks_of_any_size_give_the_same(
 
 def test_memory_does_not_grow_with_the_log(service: ServiceFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """As much for a log several times as long, with runs and checkpoints in proportion."""
-    monkeypatch.setattr("ledger.verify._LEAVES_AT_ONCE", 256)
-    monkeypatch.setattr("ledger.verify._RUNS_AT_ONCE", 10)
+    monkeypatch.setattr("ledger.verify_pass._LEAVES_AT_ONCE", 256)
+    monkeypatch.setattr("ledger.verify_pass._RUNS_AT_ONCE", 10)
     own = CLUSTER.create()
     grown = service(own, WEB_CONCURRENCY="1")
     peaks: list[int] = []

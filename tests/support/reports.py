@@ -10,6 +10,7 @@ import psycopg
 from reports import rollup
 from reports.session import Turn, session, turn
 from tests.plugin import Database
+from tests.support.processes import eventually
 
 type Counts = dict[tuple[Any, ...], int]
 
@@ -20,6 +21,10 @@ _LEAVES = """
     SELECT e.requested_at, e.customer_tag, e.origin, e.destination, e.weight_band
       FROM issuance_event e
      WHERE EXISTS (SELECT FROM run r WHERE e.serial BETWEEN r.first_serial AND r.last_serial)"""
+
+_REPORTERS = """
+    SELECT count(*) FROM pg_stat_activity
+     WHERE application_name = 'tracking-reporter' AND datname = current_database()"""
 
 
 class Counted(NamedTuple):
@@ -78,3 +83,12 @@ def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
     """First leaf, end, day and faults of all that was checked, in order."""
     with psycopg.connect(database.owner_url) as connection:
         return connection.execute("SELECT first_leaf, end_leaf, day, faults FROM ledger_check ORDER BY id").fetchall()
+
+
+def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
+    """Pages of each table that were looked at so far; a reporter's session tells when it ends, so that is waited for."""
+    assert eventually(lambda: superuser.execute(_REPORTERS.encode()).fetchone() == (0,))
+    superuser.execute("SELECT pg_stat_clear_snapshot()")
+    return dict(
+        superuser.execute("SELECT relname, heap_blks_read + heap_blks_hit FROM pg_statio_user_tables").fetchall()
+    )

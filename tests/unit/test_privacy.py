@@ -23,6 +23,7 @@ REDIRECTED = {
     "integration/test_embedded.py": "handed on, but for what `make run` prints before it serves",
     "integration/test_logs_are_read.py": "the runs that it starts look themselves",
     "integration/test_verify_ledger.py": "handed on",
+    "integration/test_rebuild_reports.py": "handed on",
     "api/test_schemathesis.py": "a client's",
     "support/clients.py": "a client's",
     "support/node.py": "a client's",
