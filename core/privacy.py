@@ -55,6 +55,20 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "name": _NOT_PERSONAL,  # a system's, as create_api_key asks for
         "scopes": _NOT_PERSONAL,
     },
+    "staff_user": {
+        "id": _PSEUDONYMOUS,
+        "created_at": _NOT_PERSONAL,
+        "epoch": _NOT_PERSONAL,
+        "one_time": _NOT_PERSONAL,
+        "active": _NOT_PERSONAL,
+        "name": _PSEUDONYMOUS,  # a login's; the operator knows whose it is, and calls it what he likes
+        "password": _PSEUDONYMOUS,  # a slow, salted hash
+    },
+    "staff_try": {
+        "bucket": _NOT_PERSONAL,  # sixteen bits of a keyed hash of what was typed as a name: many share them
+        "tries": _NOT_PERSONAL,
+        "tried_at": _NOT_PERSONAL,
+    },
     "number_block": {
         "id": _NOT_PERSONAL,
         "writer": _NOT_PERSONAL,  # a process of ours

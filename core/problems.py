@@ -182,6 +182,13 @@ DATABASE_UNAVAILABLE = Problem(
     "The ledger can't be reached",
     "Try again after Retry-After, with an Idempotency-Key if two numbers would be one too many.",
 )
+OTHER_TIME_ZONE = Problem(
+    "other-time-zone",
+    503,
+    "The reports are not made for these days yet",
+    "They count the days of another time zone than the service is set to. The operator runs `manage.py "
+    "rebuild_reports`, or sets REPORT_TIME_ZONE back.",
+)
 OVERLOADED = Problem("overloaded", 503, "Too many requests wait", "Try again after Retry-After.")
 SHUTTING_DOWN = Problem(
     "shutting-down", 503, "This process is shutting down", "Try again: another process will answer."

@@ -4,6 +4,8 @@ import secrets as random_secrets
 from pathlib import Path
 from typing import Any
 
+from django.utils.csp import CSP
+
 from core import databases
 from core.embedded import postgres, secrets, valkey
 from core.env import Env, SettingsError, load
@@ -31,6 +33,12 @@ DATABASE_REPORTER_URL = ENV.database_reporter_url or ENV.database_url or postgre
 REDIS_URL = ENV.redis_url or (valkey.url(valkey.home(ENV.data_dir)) if ENV.embedded else None)
 
 INSTALLED_APPS = [
+    "reports",  # before unfold: what it has in place of unfold's files and templates is found first
+    "unfold.apps.BasicAppConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # these three for their code: core.staff.routers
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
     "django.contrib.postgres",  # the BRIN index
     "django.contrib.staticfiles",
     "rest_framework",
@@ -38,9 +46,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "core",
     "core.keys",
+    "core.staff",
     "ledger",
     "issuance",
-    "reports",
     "schema",
 ]
 MIDDLEWARE = [
@@ -48,13 +56,29 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "core.staff.middleware.Policy",
+    "core.staff.middleware.Sessions",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "core.staff.middleware.Logins",
+    "core.staff.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "core.urls"
 WSGI_APPLICATION = "core.wsgi.application"
 ASGI_APPLICATION = "core.asgi.application"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -76,7 +100,40 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 X_FRAME_OPTIONS = "DENY"
-CSRF_FAILURE_VIEW = "core.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "reports.console.frame.csrf_failure"
+
+# The console: its logins, and what its pages may load.
+AUTH_USER_MODEL = "staff.StaffUser"
+AUTHENTICATION_BACKENDS = ["core.staff.backend.StaffBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["name"]},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+DATABASE_ROUTERS = ["core.staff.routers.Tableless"]
+MIGRATION_MODULES = dict.fromkeys(("admin", "auth", "contenttypes"))  # tables that there are not need none
+# A session is a signed cookie: no table, and a staff user's epoch ends it (core.staff.models).
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/console/"
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+LOGIN_URL, LOGIN_REDIRECT_URL = "admin:login", "admin:index"
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],  # the marks of check boxes and lists, which stand in the style sheet
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

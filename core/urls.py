@@ -1,6 +1,7 @@
 """Every path of the service but the issuance lane's fast way in."""
 
 from django.urls import include, path, register_converter
+from django.views.generic import RedirectView
 
 from core import health
 from core.converters import AnyText
@@ -17,6 +18,8 @@ urlpatterns = [
     path("v1/validate/<text:number>", ValidateView.as_view()),
     path("v1/tracking-numbers", TrackingNumbersViewSet.as_view({"get": "list", "post": "issue"})),
     path("livez", health.livez),
+    path("console", RedirectView.as_view(url="/console/")),
+    path("console/", include("reports.console.urls")),
     path("", include("ledger.api.urls")),
     path("", include("reports.api.urls")),
     path("", include("schema.urls")),

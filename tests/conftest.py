@@ -4,7 +4,8 @@ The ledger refuses DELETE and TRUNCATE, to a superuser too, so nothing is ever e
 and live servers, which flush, are not for this project.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,6 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pytest_django import DjangoDbBlocker
 
 from tests.plugin import CLUSTER, Database
+from tests.support import chromium as browsers
+from tests.support import node as tools
 from tests.support.service import Service, ServiceFactory
 
 
@@ -22,6 +25,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the size of the test of uniqueness be chosen, and CI say that nothing may be left out."""
     parser.addoption("--numbers", type=int, default=20_000, help="how many numbers the test of uniqueness issues")
     parser.addoption("--require-node", action="store_true", help="fail what needs node and npm where there are none")
+    parser.addoption("--require-browser", action="store_true", help="fail what needs Chromium where there is none")
+
+
+@pytest.fixture(scope="session")
+def node(request: pytest.FixtureRequest) -> None:
+    """The programs node and npm; without them the test is left out and says so, unless all are asked for."""
+    _or_leave_out(request, "--require-node", tools.find)
+
+
+@pytest.fixture(scope="session")
+def node_modules(request: pytest.FixtureRequest) -> Path:
+    """What npm installs, as far as it can be had."""
+    _or_leave_out(request, "--require-node", tools.install)
+    return tools.MODULES
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> Path:
+    """The browser's program, as far as it can be had."""
+    return _or_leave_out(request, "--require-browser", browsers.find)
+
+
+def _or_leave_out[T](request: pytest.FixtureRequest, flag: str, find: Callable[[], T]) -> T:
+    try:
+        return find()
+    except (tools.NoNodeError, browsers.NoBrowserError) as error:
+        if request.config.getoption(flag):
+            pytest.fail(str(error))
+        pytest.skip(f"left out, since {error}")
 
 
 @pytest.fixture(scope="module")

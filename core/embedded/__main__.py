@@ -31,6 +31,7 @@ CELERY: Final = ("celery", "--app=core.celery", "--quiet")
 WORKER: Final = (*CELERY, "worker", "--concurrency=2", "--without-gossip", "--without-mingle", "--without-heartbeat")
 BEAT: Final = (*CELERY, "beat")
 TASK_STOP_SECONDS: Final = 5.0  # a task that is killed loses nothing
+STAFF: Final = "admin"
 DEMO_KEY: Final = ("create_api_key", "demo", "--scope", "issue", "--scope", "audit", "--scope", "reports")
 
 
@@ -158,6 +159,7 @@ def serve(env: Env) -> NoReturn:
         if env.ledger_key is None and secrets.lacks_ledger_key(env.data_dir):
             secrets.keep_ledger_key(env.data_dir, output("ledger_key", "--make", f"localhost/{token_hex(4)}"))
         key = secrets.demo_key(env.data_dir, lambda: output(*DEMO_KEY))
+        password = secrets.console_login(env.data_dir, lambda: output("create_staff_user", STAFF, "--again"))
         say("Starting the service")
         seal = [sys.executable, str(ROOT / "manage.py"), "seal_ledger"]
         watched.append(services.enter_context(Process("The sealer", seal, folder=ROOT)))
@@ -174,6 +176,8 @@ def serve(env: Env) -> NoReturn:
         say(f"    curl '{address}/next-tracking-number?{TRY}'\n")
         say("and, with the demo key, which does what auditors and reports do\n")
         say(f"    curl -H 'Authorization: Bearer {key}' '{address}/v1/tracking-numbers?order=-serial&limit=3'\n")
+        if password is not None:
+            say(f"The console: {address}/console/. Log in as {STAFF} with {password}, once, and choose another.\n")
         say("Ctrl-C stops it.")
         watch(watched)
 

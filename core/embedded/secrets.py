@@ -68,6 +68,19 @@ def demo_key(data_dir: Path, make: Callable[[], str]) -> str:
     return _read(file)
 
 
+def console_login(data_dir: Path, make: Callable[[], str]) -> str | None:
+    """The one-time password of the console's first login, which ``make`` makes; None: it was told at an earlier start.
+
+    Of the password nothing is kept, only that there was one.
+    """
+    file = data_dir / "secrets" / "console_login"
+    if file.exists():
+        return None
+    password = make()
+    _keep(file, "made, and told at that start")
+    return password
+
+
 def publication(data_dir: Path) -> Path:
     """The folder in which `make run` publishes the log."""
     return data_dir / "published"

@@ -86,7 +86,7 @@ def read(request: HttpRequest, caller: Caller | None) -> Asked:
     chosen, texts = filters.chosen, given.texts
     descending = texts.get("order") == "-serial"
     context = msgspec.json.encode((chosen, descending, bound_to), order="sorted")
-    extent, place = _unsealed(texts.get("cursor"), context)
+    extent, place = unsealed(texts.get("cursor"), context)
     query = Query(
         filters.qs,
         chosen.get("issued_after"),
@@ -109,7 +109,12 @@ def _flaws(texts: dict[str, str]) -> list[Detail]:
     return found
 
 
-def _unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place | None]:
+def unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place | None]:
+    """The list that a cursor goes on with, and where; None: there is no cursor.
+
+    Raises:
+        ProblemError: INVALID_PARAMETERS: it is no cursor of this list.
+    """
     if cursor is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""What the reports promise, for the OpenAPI document."""
+"""What a customer's statistics promise, for the OpenAPI document."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from rest_framework import serializers
 from core import problems
 from core.contract import problem_responses
 from ledger.domain import weight
+from reports.api import parameters, shared
 from reports.customers import By
 
 _CUSTOMER = "de619854-b59b-425e-9db4-943979e1bd49"
@@ -24,7 +25,7 @@ _PATH = f"/v1/customers/{_CUSTOMER}/stats"
 class DayCountSerializer(serializers.Serializer[Any]):
     """The numbers of one day."""
 
-    day = serializers.DateField(help_text="A day of UTC.")
+    day = serializers.DateField(help_text="A day of the time zone.")
     count = serializers.IntegerField()
 
 
@@ -61,6 +62,7 @@ class CustomerStatsSerializer(serializers.Serializer[Any]):
 
     customer_id = serializers.UUIDField(help_text="As it was asked for; whether there is such a customer is not said.")
     to = serializers.DateField(allow_null=True, help_text="The day after the last one counted.")
+    time_zone = serializers.CharField(help_text="Whose days these are: the service's REPORT_TIME_ZONE.")
     by = serializers.ChoiceField([str(by) for by in By])
     size = serializers.IntegerField(help_text="The size of the log's tree whose leaves are counted.")
     total = serializers.IntegerField(help_text="The sum of all rows.")
@@ -79,6 +81,7 @@ def _stats(by: By, *rows: dict[str, Any], **period: str) -> OpenApiExample:
         "from": None,
         "to": None,
         **period,
+        "time_zone": "UTC",
         "by": str(by),
         "size": 1_048_576,
         "total": sum(row["count"] for row in rows),
@@ -87,21 +90,14 @@ def _stats(by: By, *rows: dict[str, Any], **period: str) -> OpenApiExample:
     return OpenApiExample(f"by {by}", value=document)
 
 
-def _day_parameter(name: str, description: str, example: str) -> OpenApiParameter:
-    return OpenApiParameter(
-        name,
-        OpenApiTypes.DATE,
-        description=f"{description} A day of UTC, from 1970-01-01 to 9999-12-31.",
-        examples=[OpenApiExample("a day", value=example)],
-    )
-
-
 CUSTOMER_STATS: dict[str, Any] = {
     "operation_id": "customer_stats",
     "summary": "How many numbers a customer was issued",
     "description": (
         "Counts a customer's numbers in all and by day, route or weight band: exactly, up to the sealed head of the "
         "log, whose size is given. A number is counted once it is in the log, about a second after it was issued.\n\n"
+        "As `text/csv`, by `Accept` or `format`, all counts by day, route and weight band are one file, and `by` is "
+        "left out. A few such files are made at once; where the connection breaks off, the file is not whole.\n\n"
         "The customer is found under every live key of the pseudonyms. Of a customer that has no number, and of one "
         "that does not exist, the counts are 0. A key that is bound to a customer sees that customer alone."
     ),
@@ -114,14 +110,15 @@ CUSTOMER_STATS: dict[str, Any] = {
             description="The customer. It is hashed before the database is asked, and not logged.",
             examples=[OpenApiExample("RedBox Logistics", value=_CUSTOMER)],
         ),
-        _day_parameter("from", "The first day that is counted.", "2026-11-01"),
-        _day_parameter("to", "The day after the last one that is counted.", "2026-12-01"),
+        shared.day_parameter("from", "The first day that is counted.", "2026-11-01"),
+        shared.day_parameter("to", "The day after the last one that is counted.", "2026-12-01"),
         OpenApiParameter(
             "by",
             {"type": "string", "enum": [str(by) for by in By], "default": str(By.DAY)},
-            description="What is counted by.",
+            description="What is counted by. Not for a file.",
             examples=[OpenApiExample("routes", value=str(By.ROUTE))],
         ),
+        *shared.FORM,
     ],
     "responses": {
         (200, "application/json"): OpenApiResponse(
@@ -145,10 +142,11 @@ CUSTOMER_STATS: dict[str, Any] = {
                 ),
             ],
         ),
+        (200, parameters.CSV): shared.FILE,
         **problem_responses(
             _PATH,
             *(problems.INVALID_PARAMETERS, problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND),
-            *(problems.LOG_INCONSISTENT, problems.DATABASE_UNAVAILABLE),
+            *(problems.NOT_ACCEPTABLE, *shared.COUNTED, problems.OVERLOADED),
             flaws=[
                 {"parameter": "from", "code": "format", "detail": "There is no such day."},
                 {"parameter": "by", "code": "choice", "detail": f"One of these is expected: {', '.join(By)}."},

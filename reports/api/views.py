@@ -1,73 +1,71 @@
-"""The reports' HTTP reads."""
+"""A customer's statistics over HTTP."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import DatabaseError, DataError
-from django.http import HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core import problems
-from core.keys.domain import Scope
 from core.keys.drf import caller_of
-from core.negotiation import OneRepresentation
 from core.problems import ProblemError
 from ledger import runtime
 from ledger.domain import weight
-from ledger.log import LogError
 from reports import customers
-from reports.api import contract, parameters
-from reports.customers import By, Statistics
+from reports.api import contract, files, parameters
+from reports.api.answers import ReportsView, readable
+from reports.api.parameters import CSV
+from reports.customers import By
 
 
-class CustomerStatsView(APIView):
+class CustomerStatsView(ReportsView):
     """How many numbers one customer was issued; a customer's own key sees that customer alone."""
 
-    scope = Scope.REPORTS
     for_bound_keys = True
-    http_method_names = ["get", "head", "options"]  # noqa: RUF012  # as Django declares it
-    content_negotiation_class = OneRepresentation
 
     @extend_schema(**contract.CUSTOMER_STATS)
-    def get(self, request: Request, customer_id: str) -> Response:
+    def get(self, request: Request, customer_id: str) -> HttpResponseBase:
         """Count."""
         customer = parameters.customer(customer_id)
         caller = caller_of(request)
         # One answer to both: who has a key may not learn which customers there are.
         if customer is None or caller is None or caller.customer_id not in {None, customer.bytes}:
             raise ProblemError(problems.NOT_FOUND)
-        asked = parameters.read(request.query_params)
+        django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
+        asked = parameters.of_customer(django)
         tags = [tag for _, tag in runtime.key_ring(settings.ENV).tags(customer.bytes)]
-        found = _counted(tags, asked)
-        document = {
-            "customer_id": str(customer),
+        with readable():
+            response = _file(django, tags, asked) if asked.media_type == CSV else _counts(str(customer), tags, asked)
+        response["Cache-Control"] = "no-store"
+        patch_vary_headers(response, ["Accept"])
+        return response
+
+
+def _file(request: HttpRequest, tags: list[bytes], asked: parameters.OfCustomer) -> HttpResponseBase:
+    if request.method == "HEAD":
+        return files.head()
+    return files.streamed(request, customers.export(tags, asked.period), "customer-usage")
+
+
+def _counts(customer: str, tags: list[bytes], asked: parameters.OfCustomer) -> HttpResponseBase:
+    found = customers.count(tags, asked.period, asked.by)
+    return Response(
+        {
+            "customer_id": customer,
             "from": asked.period.first,
             "to": asked.period.end,
+            "time_zone": settings.ENV.report_time_zone,
             "by": asked.by,
             "size": found.size,
             "total": sum(row[-1] for row in found.rows),
             "rows": [_ROWS[asked.by](*row) for row in found.rows],
         }
-        return Response(document, headers={"Cache-Control": "no-store"})
-
-    @extend_schema(exclude=True)
-    def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
-        """What may be done here."""
-        return HttpResponse(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
-
-
-def _counted(tags: list[bytes], asked: parameters.Asked) -> Statistics:
-    try:
-        return customers.count(tags, *asked)
-    except (LogError, DataError) as error:
-        problems.logger.critical("The log contradicts itself: %s", error)
-        raise ProblemError(problems.LOG_INCONSISTENT) from None
-    except DatabaseError:
-        raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
+    )
 
 
 def _day(day: object, count: int) -> dict[str, Any]:

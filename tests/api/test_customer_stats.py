@@ -22,13 +22,15 @@ ORDERS = (
     ("2026-03-03T00:00:00.000000Z", {"weight": "1000", "origin_country_id": "SG", "destination_country_id": "MY"}),
 )
 DAYS = [("2026-02-28", 1), ("2026-03-01", 2), ("2026-03-03", 1)]
-UNKNOWN = "There is no such parameter; these are: from, to, by."
+UNKNOWN = "There is no such parameter; these are: from, to, by, format."
 REPEATED = "This parameter is given more than once."
-DAY = "A day of UTC is expected, such as 2026-11-22."
+DAY = "A day is expected, such as 2026-11-22."
 YEARS = "The day must lie in the years 1970 to 9999."
 NO_SUCH_DAY = "There is no such day."
 ORDER = "This day is not counted itself, so it must come after the one in `from`."
 CHOICE = "One of these is expected: day, route, weight_band."
+FORM = "One of these is expected: json, csv."
+NOT_IN_A_FILE = "A file has every count: leave this out, or ask for JSON."
 EMPTY = "A value is required; leave the parameter out where none is meant."
 
 
@@ -76,12 +78,43 @@ def test_numbers_are_counted_by_day_of_utc_up_to_the_sealed_head(port: int, repo
         ("customer_id", OWN),
         ("from", None),
         ("to", None),
+        ("time_zone", "UTC"),
         ("by", "day"),
         ("size", history),
         ("total", 4),
         ("rows", [{"day": day, "count": count} for day, count in DAYS]),
     ]
     assert ask_stats(port, OWN, reporter, "by=day").json() == response.json()
+
+
+def test_a_file_has_every_count_by_day_route_and_weight_band(port: int, reporter: str, history: int) -> None:
+    lines = [
+        "day,origin_country_id,destination_country_id,weight_band,weight_band_code,count",
+        "2026-02-28,MY,ID,up to 0.1 kg,0,1",
+        "2026-03-01,MY,ID,over 0.1 to 0.25 kg,1,1",
+        "2026-03-01,MY,SG,up to 0.1 kg,0,1",
+        "2026-03-03,SG,MY,over 70 kg,10,1",
+    ]
+    response = ask_stats(port, OWN, reporter, "format=csv")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert response.headers["content-disposition"] == f'attachment; filename="customer-usage-{history}.csv"'
+    assert (response.headers["cache-control"], response.headers["vary"]) == ("no-store", "Accept")
+    assert response.text == "".join(f"{line}\r\n" for line in lines)
+    accepted = ask(port, stats.path(OWN), **bearer(reporter), Accept="text/csv, application/json;q=0.5")
+    assert accepted.text == response.text
+    period = ask_stats(port, OWN, reporter, "from=2026-03-01&to=2026-03-02&format=csv")
+    assert period.text.splitlines() == [lines[0], *lines[2:4]]
+    assert ask_stats(port, str(uuid4()), reporter, "format=csv").text.splitlines() == lines[:1]
+    head = ask(port, stats.path(OWN, "format=csv"), "HEAD", **bearer(reporter))
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == response.headers["content-type"]
+
+
+def test_what_is_no_form_of_the_answer_is_refused_and_the_query_wins(port: int, reporter: str) -> None:
+    asked = stats.path(OWN)
+    assert problem(ask(port, asked, **bearer(reporter), Accept="text/html")) == (406, "not-acceptable")
+    assert ask(port, f"{asked}?format=json", **bearer(reporter), Accept="text/csv").json()["total"] == 4
 
 
 def test_numbers_are_counted_by_route(port: int, reporter: str) -> None:
@@ -141,7 +174,16 @@ def test_nobody_learns_whether_a_customer_without_numbers_exists(
     response = ask_stats(port, nobody, reporter, f"by={by}")
     assert (response.status_code, response.json()) == (
         200,
-        {"customer_id": nobody, "from": None, "to": None, "by": by, "size": history, "total": 0, "rows": []},
+        {
+            "customer_id": nobody,
+            "from": None,
+            "to": None,
+            "time_zone": "UTC",
+            "by": by,
+            "size": history,
+            "total": 0,
+            "rows": [],
+        },
     )
 
 
@@ -228,19 +270,22 @@ WRONG: dict[str, list[tuple[str, str, str]]] = {
     "from=2026-03-02&to=2026-03-01": [("to", "range", ORDER)],
     "from=2026-03-01&to=2026-03-01": [("to", "range", ORDER)],
     "from=2026-03-01&from=2026-03-02": [("from", "repeated", REPEATED)],
+    "format=CSV": [("format", "choice", FORM)],
+    "format=csv&format=csv": [("format", "repeated", REPEATED)],
+    "by=day&format=csv": [("by", "not-allowed", NOT_IN_A_FILE)],
     "page=2": [("page", "unknown", UNKNOWN)],
     "From=2026-03-01": [("From", "unknown", UNKNOWN)],
     "=x": [("", "unknown", UNKNOWN)],
     f"{'x' * 100}=1": [("x" * 64, "unknown", UNKNOWN)],
     "&".join(f"p{n}=1" for n in range(33)): [
-        ("", "too-many", "There are 33 parameters; these are expected: from, to, by.")
+        ("", "too-many", "There are 33 parameters; these are expected: from, to, by, format.")
     ],
-    "by=colour&to=1969-01-01&from=x&page=2&page=3&format=csv": [
+    "by=colour&to=1969-01-01&from=x&page=2&page=3&format=xml": [
         ("by", "choice", CHOICE),
         ("to", "range", YEARS),
         ("from", "format", DAY),
         ("page", "unknown", UNKNOWN),
-        ("format", "unknown", UNKNOWN),
+        ("format", "choice", FORM),
     ],
 }
 

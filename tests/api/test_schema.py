@@ -53,6 +53,7 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
 
 ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
 LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
+COUNTED = LOG | {problems.OTHER_TIME_ZONE}
 KEYED = {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER}
 NUMBER = ANYWHERE | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
 GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
@@ -65,8 +66,16 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
     # A key that is bound to another customer is answered as if there were nothing.
-    "GET /v1/customers/{customer_id}/stats": LOG
-    | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND, problems.INVALID_PARAMETERS},
+    "GET /v1/customers/{customer_id}/stats": COUNTED
+    | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND, problems.INVALID_PARAMETERS}
+    | {problems.NOT_ACCEPTABLE, problems.OVERLOADED},
+    "GET /v1/reports/daily": COUNTED
+    | KEYED
+    | {problems.INVALID_PARAMETERS, problems.NOT_ACCEPTABLE, problems.OVERLOADED},
+    "GET /v1/reports/daily/{day}": COUNTED
+    | KEYED
+    | {problems.INVALID_PARAMETERS, problems.NOT_ACCEPTABLE, problems.NOT_FOUND},
+    "GET /v1/reports/daily/{day}/corrections": LOG | KEYED | {problems.INVALID_PARAMETERS, problems.NOT_FOUND},
     "GET /v1/tracking-numbers/{number}": NUMBER
     | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.LOG_INCONSISTENT},
     "GET /v1/tracking-numbers/{number}/barcode.svg": NUMBER,

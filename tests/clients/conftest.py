@@ -1,27 +1,13 @@
-"""The running service for clients that are made of its schema, and the tools that make them."""
+"""The running service for clients that are made of its schema."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.plugin import Database
-from tests.support import node as tools
 from tests.support.keys import make_key
 from tests.support.sealing import Sealer
 from tests.support.service import ServiceFactory
-
-
-@pytest.fixture(scope="session")
-def node_modules(request: pytest.FixtureRequest) -> Path:
-    """What npm installs; where it can't be had, the test is left out and says so, unless all are asked for."""
-    try:
-        tools.install()
-    except tools.NoNodeError as error:
-        if request.config.getoption("--require-node"):
-            pytest.fail(str(error))
-        pytest.skip(f"left out, since {error}")
-    return tools.MODULES
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`make run` as a person meets it: it starts, is interrupted, killed, started twice, and keeps what it was given."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from ledger.domain.note import SignerKey
 from tests.logs import LOGS
 from tests.plugin import ROOT
 from tests.support import ledger
+from tests.support.console import Browser
 from tests.support.processes import alive, children, eventually, family
 from tests.support.service import free_port
 
@@ -127,6 +129,11 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         first = run.issue()
         assert eventually(lambda: leaves(data_dir, "tree_state", "size") == 1)
         assert httpx.get(f"http://127.0.0.1:{port}/docs").status_code == 200
+        [told] = re.findall(r"^The console: (\S+)\. Log in as (\w+) with (\S+), once", "".join(run.lines), re.MULTILINE)
+        with Browser(port) as browser:
+            assert told[0] == f"{browser.client.base_url}/console/"
+            assert browser.log_in(*told[1:]).headers["location"] == "/console/"
+            assert "Nothing else opens" in browser.page("password/").text("content")
         code, rest = run.stop(signal.SIGINT)
     assert any(f"Open http://127.0.0.1:{port}/docs" in line for line in run.lines)
     assert code == 0
@@ -140,13 +147,14 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         assert [file.read_text() for file in sorted((data_dir / "secrets").iterdir())] == secrets
         assert eventually(lambda: leaves(data_dir, "rollup_state", "leaves") == 1, 20), "the first tick comes at once"
         second = run.issue()
+        assert "console" not in "".join(run.lines), "the password is told once"
         assert set(ledger.numbers(postgres.owner_url(data_dir))) == {first, second}
         assert run.stop(signal.SIGTERM)[0] == 0
 
 
 def test_secrets_are_for_their_owner_only(kept: Path) -> None:
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (kept / "secrets").iterdir()}
-    names = ("customer_tag_keys", "demo_key", "ledger_key", "number_key", "secret_key")
+    names = ("console_login", "customer_tag_keys", "demo_key", "ledger_key", "number_key", "secret_key")
     assert modes == dict.fromkeys(names, 0o600)
     assert stat.S_IMODE((kept / "secrets").stat().st_mode) == 0o700
 

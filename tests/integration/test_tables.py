@@ -14,7 +14,7 @@ from tests.support.rows import BORN, INSERTS, KEYLESS, TABLES, Session, contents
 
 MODELS = {
     model._meta.db_table: model
-    for app in ("keys", "ledger", "issuance")
+    for app in ("keys", "staff", "ledger", "issuance")
     for model in apps.get_app_config(app).get_models()
 }
 

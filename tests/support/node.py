@@ -1,4 +1,4 @@
-"""What npm installs for tests/clients: tools that read the schema as our users' do. They are tests' alone."""
+"""node, and what npm installs for tests/clients: tools that read the schema and the pages as our users' do."""
 
 import re
 import shutil
@@ -20,21 +20,26 @@ class NoNodeError(Exception):
     """The tools can't be had here; the message says why."""
 
 
-def install() -> None:
-    """Install what package-lock.json names, unless that is done.
-
-    Raises:
-        NoNodeError: there is no node, or it is too old, or npm failed.
-    """
+def find() -> None:
+    """Make sure that there is a node that is new enough, and npm; NoNodeError otherwise."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         raise NoNodeError("node and npm are not installed")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if tuple(map(int, re.findall("[0-9]+", version)[:2])) < _NEEDED:
         raise NoNodeError(f"node {version} is too old; 20.19 or newer is needed")
+
+
+def install() -> None:
+    """Install what package-lock.json names, unless that is done.
+
+    Raises:
+        NoNodeError: there is no node, or it is too old, or npm failed.
+    """
+    find()
     if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= _LOCK.stat().st_mtime:
         return
-    command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
     done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, timeout=240, check=False)
     if done.returncode != 0:
         raise NoNodeError(f"npm failed: {done.stderr.strip()[-500:]}")

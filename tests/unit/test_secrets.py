@@ -129,6 +129,15 @@ def test_production_must_be_given_its_own(name: str) -> None:
         secrets.complete(load(given))
 
 
+def test_the_console_s_one_time_password_is_told_once_and_not_kept(tmp_path: Path) -> None:
+    secrets.make(tmp_path)
+    made = iter(("a one-time password", "another"))
+    assert [secrets.console_login(tmp_path, lambda: next(made)) for _ in range(2)] == ["a one-time password", None]
+    kept = tmp_path / "secrets/console_login"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "password" not in kept.read_text()
+
+
 def test_the_demo_key_is_made_once_and_kept_as_a_secret(tmp_path: Path) -> None:
     secrets.make(tmp_path)
     made = iter((f"tna_1_{'ab' * 16}", f"tna_2_{'cd' * 16}"))
