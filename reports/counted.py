@@ -107,7 +107,7 @@ def statement(
     return _COUNTED.format(**source._asdict(), keys=keys, columns=columns or keys, rows=rows, order=order or keys)
 
 
-def given(period: Period, **more: object) -> dict[str, object]:
+def given(period: Period, **more: Any) -> dict[str, Any]:
     """The parameters of a statement."""
     # Infinity is within a period without bounds: a row that has it is no event, and is found out when it is read.
     return {
@@ -118,7 +118,7 @@ def given(period: Period, **more: object) -> dict[str, object]:
     }
 
 
-def ask(statement: str, parameters: dict[str, object]) -> Counts:
+def ask(statement: str, parameters: dict[str, Any]) -> Counts:
     """Count.
 
     Raises:

@@ -66,14 +66,14 @@ class Route(NamedTuple):
 
     origin: str
     destination: str
-    count: int
+    numbers: int
 
 
 class WeightBand(NamedTuple):
     """The numbers of one weight band, by its code."""
 
     code: int
-    count: int
+    numbers: int
 
 
 class Overview(NamedTuple):

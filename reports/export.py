@@ -20,7 +20,7 @@ class Export:
         size: the leaves of the tree that are counted.
     """
 
-    def __init__(self, statement: str, parameters: dict[str, object]) -> None:
+    def __init__(self, statement: str, parameters: dict[str, Any]) -> None:
         """Count, and read the first rows; raises as ``reports.counted.ask`` does."""
         self._cursor = connection.chunked_cursor()
         try:

@@ -68,7 +68,9 @@ class DailyReportSerializer(serializers.Serializer[Any]):
     counts = DayCellSerializer(many=True, help_text="In order of route and weight band; none is 0.")
     day = serializers.DateField(help_text="A day of the time zone.")
     origin = serializers.CharField(help_text="The log's name, as its checkpoints have it.")
-    root = serializers.RegexField("^[0-9a-f]{64}$", allow_null=True, help_text="Of the tree; null: the day is open.")
+    root = serializers.RegexField(  # type: ignore[assignment]  # a field that DRF's own attribute shadows
+        "^[0-9a-f]{64}$", allow_null=True, help_text="Of the tree; null: the day is open."
+    )
     signature = serializers.RegexField(
         "^[0-9a-f]{128}$",
         allow_null=True,

@@ -50,8 +50,9 @@ def reporter(large: Database) -> str:
 def test_a_customers_events_are_found_by_its_index(
     port: int, reporter: str, customer: str, by: str, period: str
 ) -> None:
-    *health, plan = plans(port, stats.path(CUSTOMERS[customer], f"by={by}{period}"), key=reporter)
-    assert all("Query Text: SELECT 1\n" in each for each in health), "Django asks whether the session lives"
+    # Beside it the writer may look for the outside of a log that was filled without one.
+    found = plans(port, stats.path(CUSTOMERS[customer], f"by={by}{period}"), key=reporter)
+    (plan,) = (each for each in found if "FROM daily_usage" in each)
     assert not re.search("Seq Scan on (issuance_event|daily_usage)", plan), plan
     reads = re.findall(r"Scan (?:on|using) issuance_event_.*\n\s*(.*)", plan)
     assert all(condition.startswith("Index Cond: ") for condition in reads), plan

@@ -87,7 +87,7 @@ def in_file(answer: httpx.Response) -> Answer:
     size = re.search(r'-(\d+)\.csv"$', answer.headers["content-disposition"])
     assert size is not None
     rows = csv.reader(answer.text.splitlines()[1:])
-    return Answer(int(size[1]), [(*row[:3], int(row[4]), int(row[5])) for row in rows])
+    return Answer(int(size[1]), [(row[0], row[1], row[2], int(row[4]), int(row[5])) for row in rows])
 
 
 def of_day(port: int, key: str, day: str) -> Answer:

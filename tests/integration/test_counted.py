@@ -142,6 +142,12 @@ def test_a_customers_counts_are_read_by_index(database: Database, steps: int) ->
         assert any("customer_tag" in each and "serial" not in each for each in conditions), plan
 
 
+def test_no_statement_is_compiled_whatever_it_is_estimated_to_cost() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)
+
+
 def test_what_day_it_is_is_that_of_the_time_zone() -> None:
     found = []
     for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
