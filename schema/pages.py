@@ -28,10 +28,11 @@ _NOTHING: Final = b"data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAA
 
 
 class Swagger(SpectacularSwaggerSplitView):
-    """Swagger UI."""
+    """Swagger UI; the template that comes with it doesn't tell a screen reader its language."""
 
     scope = None
     http_method_names = READ
+    template_name = "schema/swagger.html"
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
         """Keep the page from loading anything from elsewhere."""

@@ -16,9 +16,14 @@ class Site(NamedTuple):
     database: Database
     key: str
 
-    def issue(self) -> str:
-        """Issue a number; returns it."""
-        answer = httpx.get(f"{self.base_url}{PATH}", params=GOOD, timeout=30).raise_for_status()
+    @property
+    def port(self) -> int:
+        """Where the service listens."""
+        return int(self.base_url.rpartition(":")[2])
+
+    def issue(self, **changes: str) -> str:
+        """Issue a number to the good order, or to one that differs from it; returns it."""
+        answer = httpx.get(f"{self.base_url}{PATH}", params=GOOD | changes, timeout=30).raise_for_status()
         number: str = answer.json()["tracking_number"]
         return number
 

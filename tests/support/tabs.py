@@ -1,6 +1,7 @@
 """Pages of the service in a real browser, and what each of them does that no page of ours may."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 PATIENCE_MS: Final = 15_000
-_WIDE: Final = {"width": 1280, "height": 900}
+_WIDE: Final = {"width": 1440, "height": 900}
 _PHONE: Final = {"width": 390, "height": 844}
 _INLINE: Final = {"data", "blob", "about"}
 _REPORT: Final = """document.addEventListener("securitypolicyviolation", (event) =>
@@ -25,6 +26,11 @@ class Tabs:
         self._sessions: list[BrowserContext] = []
         self._complaints: list[str] = []
         self._expected = re.compile("(?!)")
+        self._cookies: Mapping[str, str] = {}
+
+    def sign_in(self, cookies: Mapping[str, str]) -> None:
+        """Have the pages that are opened from now on be those of somebody who has logged in."""
+        self._cookies = cookies
 
     def open(self, path: str = "", *, phone: bool = False, dark: bool = False) -> Page:
         """A new page, at a path of the service; without a path it is still empty."""
@@ -36,6 +42,9 @@ class Tabs:
             reduced_motion="reduce",
         )
         self._sessions.append(session)
+        session.add_cookies(
+            [{"name": name, "value": value, "url": self._base_url} for name, value in self._cookies.items()]
+        )
         session.set_default_timeout(PATIENCE_MS)
         session.add_init_script(_REPORT)
         session.on("request", self._asked)
@@ -73,10 +82,17 @@ def overflow(page: Page) -> int:
     return wider
 
 
-def violations(page: Page, node_modules: Path, *, within: str = "html") -> list[str]:
-    """What axe-core finds on a page that is serious or critical: rule, what it asks for, and where it is not met."""
+def violations(page: Page, node_modules: Path, *rules: str) -> list[str]:
+    """What axe-core finds on a page that is serious or critical: rule, what it asks for, and where it is not met.
+
+    Args:
+        page: the page.
+        node_modules: where axe-core is.
+        rules: the only ones to try; else all.
+    """
     page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text())
-    found: list[dict[str, Any]] = page.evaluate("(within) => axe.run(within).then((all) => all.violations)", within)
+    only = {"runOnly": list(rules)} if rules else {}
+    found: list[dict[str, Any]] = page.evaluate("(only) => axe.run(only).then((all) => all.violations)", only)
     return [
         f"{rule['id']} ({rule['impact']}): {rule['help']}: {place['html'][:200]} {place.get('failureSummary', '')}"
         for rule in found

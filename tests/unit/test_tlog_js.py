@@ -23,7 +23,9 @@ REKOR_KEY: Final = "log2025-1.rekor.sigstore.dev+cf119915+AbfK5adZJxsI323FwGD2AJ
 KEY: Final = SignerKey("log.test/tracking", bytes(range(32)))
 VERIFIER: Final = str(KEY.verifier)
 NUMBERS: Final = [f"3K9M7QX2PZ4MYID{letter}" for letter in "ABCDEFGHJKMNPQ"]
-ENTRIES: Final = [json.dumps({"number": number, "origin": "Ä"}, ensure_ascii=False, separators=(",", ":")) for number in NUMBERS]
+ENTRIES: Final = [
+    json.dumps({"number": number, "origin": "Ä"}, ensure_ascii=False, separators=(",", ":")) for number in NUMBERS
+]
 LEAVES: Final = [leaf_hash(entry.encode()) for entry in ENTRIES]
 EVERY_STEP: Final = {"entry": True, "proof": True, "inclusion": True, "signature": True}
 WITNESS: Final = f"\N{EM DASH} witness.example {base64.b64encode(b'abcd' + bytes(72)).decode()}\n"
