@@ -217,6 +217,25 @@ def test_the_page_of_a_number_has_all_that_its_proof_is_verified_by(issued: Issu
     assert GOOD["customer_id"] not in issued.browser.get(f"ledger/{number}/").text
 
 
+def test_a_row_that_was_changed_is_shown_as_what_was_not_signed(issued: Issued, database: Database) -> None:
+    event = issued.events[0]
+    number = event["tracking_number"]
+    change = "UPDATE issuance_event SET weight_band = weight_band + %s WHERE number = %s"
+    with psycopg.connect(database.owner_url, autocommit=True) as superuser:
+        superuser.execute("ALTER TABLE issuance_event DISABLE TRIGGER refuse_change")
+        superuser.execute(change, [1, number])
+        try:
+            page = issued.browser.page(f"ledger/{number}/")
+        finally:
+            superuser.execute(change, [-1, number])
+            superuser.execute("ALTER TABLE issuance_event ENABLE ALWAYS TRIGGER refuse_change")
+    assert "not what was signed" in page.text("contradiction")
+    [proof] = page.having("data-proof")
+    assert proof["data-leaf-hash"] != event["leaf_hash"]
+    assert msgspec.json.decode(proof["data-entry"])["weight_band"] == weight.LABELS.index(event["weight_band"]) + 1
+    assert "contradiction" not in issued.browser.get(f"ledger/{number}/").text
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_nothing_of_the_ledger_can_be_changed_from_here(issued: Issued, method: str) -> None:
     number = issued.events[0]["tracking_number"]
