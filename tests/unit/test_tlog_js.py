@@ -239,7 +239,7 @@ def test_a_verifier_key_is_read_where_python_reads_it() -> None:
     keys += [written("log.test/tracking", b"\x02"), written("log test"), written("log.test"), written("x" * 256)]
     keys += [written("\x85"), written("\N{BYTE ORDER MARK}"), written("")]
     keys += [VERIFIER[:at] + other + VERIFIER[at + 1 :] for at in range(len(VERIFIER)) for other in "aZ0+ =\n"]
-    expected = []
+    expected: list[str | None] = []
     for key in keys:
         try:
             expected.append(VerifierKey.parse(key).name)
