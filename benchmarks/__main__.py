@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bulk, flat, lists, log, lookup, machine, provable, record, report, stages, targets
+from benchmarks import bulk, flat, lists, log, lookup, machine, provable, record, report, reports, stages, targets
 from benchmarks.database import ROOT, Cluster
 from benchmarks.load import LoadError, generator
 from benchmarks.pgbench import PgbenchError
@@ -66,6 +66,7 @@ def main() -> int:
         "log": log,
         "lookup": lookup,
         "lists": lists,
+        "reports": reports,
     }
     for name, module in others.items():
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])

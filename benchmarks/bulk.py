@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from itertools import cycle
 from pathlib import Path
@@ -19,10 +20,11 @@ from benchmarks.running import Running
 from benchmarks.targets import PORT, WORKERS
 
 SIZES = (100, 1_000, 10_000)
-CONNECTIONS = 64
-"""Of the single calls; bulk calls come over two."""
+CALLERS = 2
+"""Who make the bulk calls."""
+CONNECTIONS = (CALLERS, 64)
+"""Of the single calls: of as many callers, and of so many that commits are shared by a group."""
 GOAL = 5.0
-_CALLERS = 2
 _ORDERS = 20_000
 _PATIENCE = 60.0
 _DATABASE = "bulk"
@@ -58,9 +60,8 @@ def measure(options: argparse.Namespace) -> int:
         key = cluster.manage(_DATABASE, "create_api_key", "the benchmark's", "--scope", "issue").strip()
         environment = cluster.environment(_DATABASE) | {"WEB_CONCURRENCY": str(WORKERS), "PORT": str(PORT)}
         loads: dict[str, Callable[[int], int]] = {
-            f"one by one, {CONNECTIONS} connections": lambda seconds: (
-                load.run(PORT, CONNECTIONS, seconds, work, "repeated").answered
-            )
+            f"one by one, {connections} connections": partial(_one_by_one, work, connections)
+            for connections in CONNECTIONS
         }
         loads |= {f"{size:,} in a call": _Calls(key, work, size).run for size in SIZES}
         found: dict[str, list[Cost]] = {title: [] for title in loads}
@@ -76,7 +77,11 @@ def measure(options: argparse.Namespace) -> int:
     if options.record:
         record.section("bulk", text)
     single, *_, largest = medians.values()
-    return 0 if single.cpu >= GOAL * largest.cpu else 1
+    return 0 if largest.rate >= GOAL * single.rate else 1
+
+
+def _one_by_one(work: Path, connections: int, seconds: int) -> int:
+    return load.run(PORT, connections, seconds, work, "repeated").answered
 
 
 class _Calls:
@@ -93,8 +98,8 @@ class _Calls:
     def run(self, seconds: int) -> int:
         """Call for so long; returns how many numbers were answered."""
         until = time.monotonic() + seconds
-        with ThreadPoolExecutor(_CALLERS) as threads:
-            return self._size * sum(threads.map(lambda _: self._call(until), range(_CALLERS)))
+        with ThreadPoolExecutor(CALLERS) as threads:
+            return self._size * sum(threads.map(lambda _: self._call(until), range(CALLERS)))
 
     def _call(self, until: float) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=_PATIENCE)
@@ -126,13 +131,13 @@ def _cost(cluster: Cluster, service: int, run: Callable[[int], int], seconds: in
 
 def _table(costs: dict[str, Cost]) -> str:
     rows = [
-        f"| numbers | a second | server µs | PostgreSQL µs | **CPU µs** | cheaper by | ≥ {GOAL:.0f} |",
-        "|---|--:|--:|--:|--:|--:|---|",
+        f"| numbers | a second | x the first | ≥ {GOAL:.0f} | server µs | PostgreSQL µs | **CPU µs** |",
+        "|---|--:|--:|---|--:|--:|--:|",
     ]
     single = next(iter(costs.values()))
     for title, cost in costs.items():
-        ratio = single.cpu / cost.cpu
-        judged = " | " if cost is single else f"{ratio:.1f} | {'yes' if ratio >= GOAL else '**no**'}"
-        figures = f"{cost.rate:,.0f} | {cost.server:.1f} | {cost.database:.1f} | **{cost.cpu:.1f}**"
-        rows.append(f"| {title} | {figures} | {judged} |")
+        ratio = cost.rate / single.rate
+        judged = " | " if "one by one" in title else f"{ratio:.1f} | {'yes' if ratio >= GOAL else '**no**'}"
+        figures = f"{cost.server:.1f} | {cost.database:.1f} | **{cost.cpu:.1f}**"
+        rows.append(f"| {title} | {cost.rate:,.0f} | {judged} | {figures} |")
     return "\n".join(rows)

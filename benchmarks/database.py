@@ -79,6 +79,10 @@ class Cluster:
         """The address of ``database`` for the sealer."""
         return self.server.url(user=postgres.SEALING_LOGIN, database=database)
 
+    def reporting_url(self, database: str) -> str:
+        """The address of ``database`` for whoever counts."""
+        return self.server.url(user=postgres.REPORTING_LOGIN, database=database)
+
     def publication(self, database: str) -> Path:
         """Where the log of ``database`` is published."""
         return self.folder / f"published-{database}"

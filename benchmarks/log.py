@@ -21,7 +21,7 @@ from ledger import reading, store
 from ledger.domain.entry import Event
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import BLOCK_SIZE
-from ledger.log import Nodes
+from ledger.log import Interiors
 from ledger.publication import Folder
 from ledger.sealer import Sealer
 
@@ -171,7 +171,7 @@ class Ledger:
             [random.Random(self.count).sample(range(self.count), 2 * _PROOFS)],  # noqa: S311 - a load, not a secret
         )
         numbers = [str(number) for (number,) in found]
-        known = Nodes()
+        known = Interiors()
         with psycopg.connect(self._cluster.serving_url(self._database), autocommit=True) as connection:
             backend = connection.info.backend_pid
             for number in numbers[:_PROOFS]:  # the second half is measured: other numbers, and caches that are warm

@@ -4,6 +4,8 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
+OWNER_ROLE = "tracking_owner"
+"""What owns the tables: only migrations act as it, and the rebuilding of reports."""
 APPLICATION_ROLE = "tracking_app"
 """What every serving session is, whatever it logged in as: it may insert and read, never change."""
 SEALER_ROLE = "tracking_sealer"

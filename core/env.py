@@ -89,7 +89,8 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     report_time_zone: Annotated[
         TimeZone,
         Meta(
-            description="Whose days the reports count, as `Europe/Paris`. A change needs `manage.py rebuild_reports`."
+            description="Whose days the reports count, as `Europe/Paris`. Until the first day is closed it may change, by "
+            "`manage.py rebuild_reports`."
         ),
     ] = "UTC"
     report_grace: Annotated[

@@ -112,6 +112,68 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "size": _NOT_PERSONAL,
         "signature": _NOT_PERSONAL,
     },
+    # What is counted of the events; reports and corrections hold no customer.
+    "rollup_state": {
+        "leaves": _NOT_PERSONAL,
+        "singleton": _NOT_PERSONAL,
+        "time_zone": _NOT_PERSONAL,
+    },
+    "daily_usage": {
+        "count": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,
+        "customer_tag": _PSEUDONYMOUS,  # keyed hash of the customer's id
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+    },
+    "daily_total": {
+        "count": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+    },
+    "rollup_part": {
+        "first_leaf": _NOT_PERSONAL,
+        "end_leaf": _NOT_PERSONAL,
+        "time_zone": _NOT_PERSONAL,
+    },
+    "rollup_part_usage": {
+        "first_leaf": _NOT_PERSONAL,
+        "count": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,
+        "customer_tag": _PSEUDONYMOUS,  # keyed hash of the customer's id
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+    },
+    "daily_report": {
+        "created_at": _NOT_PERSONAL,
+        "size": _NOT_PERSONAL,
+        "total": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "root": _NOT_PERSONAL,
+        "signature": _NOT_PERSONAL,
+        "digest": _NOT_PERSONAL,
+        "document": _NOT_PERSONAL,  # counts of routes and weight bands, over all customers
+    },
+    "daily_correction": {
+        "created_at": _NOT_PERSONAL,
+        "first_leaf": _NOT_PERSONAL,
+        "end_leaf": _NOT_PERSONAL,
+        "total": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "digest": _NOT_PERSONAL,
+        "document": _NOT_PERSONAL,  # likewise
+    },
+    "ledger_check": {
+        "id": _NOT_PERSONAL,
+        "checked_at": _NOT_PERSONAL,
+        "first_leaf": _NOT_PERSONAL,
+        "end_leaf": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "faults": _PSEUDONYMOUS,  # name numbers that were altered
+    },
     # Django's own.
     "django_migrations": {
         "id": _NOT_PERSONAL,

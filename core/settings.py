@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.csp import CSP
 
 from core import databases
-from core.embedded import postgres, secrets
+from core.embedded import postgres, secrets, valkey
 from core.env import Env, SettingsError, load
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -27,8 +27,10 @@ DATABASES: dict[str, dict[str, Any]] = {
     "owner": databases.django_database(_owner_url, role=None) | {"TEST": {"MIRROR": "default"}},
 }
 DATABASE_URL = _serving_url
+DATABASE_OWNER_URL = _owner_url
 DATABASE_SEALER_URL = ENV.database_sealer_url or ENV.database_url or postgres.sealing_url(ENV.data_dir)
 DATABASE_REPORTER_URL = ENV.database_reporter_url or ENV.database_url or postgres.reporting_url(ENV.data_dir)
+REDIS_URL = ENV.redis_url or (valkey.url(valkey.home(ENV.data_dir)) if ENV.embedded else None)
 
 INSTALLED_APPS = [
     "reports",  # before unfold: what it has in place of unfold's files and templates is found first
@@ -158,6 +160,8 @@ LOGGING: dict[str, Any] = {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         # Anybody can send a wrong Host; the answer says so, and a traceback each time would fill the log.
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        # It reports each tick of the schedule three times; the tasks say themselves what is worth saying.
+        "celery": {"level": "WARNING" if ENV.log_level == "INFO" else ENV.log_level},
     },
 }
 

@@ -11,7 +11,7 @@ from psycopg import pq
 from ledger import rows
 from ledger.domain import tiles
 from ledger.domain.entry import Event
-from ledger.domain.merkle import HASH_BYTES, Node, Range, fold, nodes
+from ledger.domain.merkle import HASH_BYTES, Range, fold, nodes
 from ledger.domain.sealing import Run
 from ledger.domain.serial import BLOCK_SIZE
 from ledger.domain.tiles import Place, Tile
@@ -108,26 +108,27 @@ def read_tiles(connection: Connection, wanted: Sequence[Tile]) -> dict[Place, by
     return found_tiles(wanted, connection.execute(tiles_query(wanted).encode()).fetchall())
 
 
-class Nodes:
-    """Hashes of full subtrees, which never change, as far as they were needed lately; for any number of threads."""
+class Interiors:
+    """The insides of tiles that were needed lately, each as wide as it was then; for any number of threads."""
 
-    def __init__(self, most: int = 16_384) -> None:
+    def __init__(self, most: int = 512) -> None:
+        """Hold as many tiles as ``most``, at 16 KB each."""
         self._most = most
-        self._held: OrderedDict[Node, bytes] = OrderedDict()
+        self._held: OrderedDict[Tile, list[bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, wanted: Iterable[Node]) -> dict[Node, bytes]:
-        """Those of the nodes that are held."""
+    def get(self, wanted: Iterable[Tile]) -> dict[Place, list[bytes]]:
+        """Those of the tiles that are held."""
         with self._lock:
-            found = {node: self._held[node] for node in wanted if node in self._held}
-            for node in found:
-                self._held.move_to_end(node)
-        return found
+            found = [tile for tile in wanted if tile in self._held]
+            for tile in found:
+                self._held.move_to_end(tile)
+            return {tile.place: self._held[tile] for tile in found}
 
-    def put(self, found: Mapping[Node, bytes]) -> None:
-        """Hold some more, and let go of those that were not needed for longest."""
+    def put(self, tile: Tile, rows: list[bytes]) -> None:
+        """Hold one more, and let go of that which was not needed for longest."""
         with self._lock:
-            self._held.update(found)
+            self._held[tile] = rows
             while len(self._held) > self._most:
                 self._held.popitem(last=False)
 
@@ -137,17 +138,34 @@ class Nodes:
             self._held.clear()
 
 
-def read_hashes(connection: Connection, ranges: Sequence[Range], size: int, known: Nodes) -> list[bytes]:
-    """The hashes of ranges of leaves of the tree of ``size`` leaves, in at most one statement."""
+def read_hashes(
+    connection: Connection, ranges: Sequence[Range], size: int, given: Mapping[Place, bytes], known: Interiors
+) -> list[bytes]:
+    """The hashes of ranges of leaves of the tree of ``size`` leaves, in at most one statement.
+
+    Args:
+        connection: to the database.
+        ranges: of leaves.
+        size: of the tree.
+        given: tiles that were read already, and are not worth being held.
+        known: tiles of the same log.
+
+    Raises:
+        LogError: a tile is missing or too short.
+    """
     parts = [nodes(leaves) for leaves in ranges]
-    found = known.get(node for part in parts for node in part)
-    missing = [node for part in parts for node in part if node not in found]
-    if missing:
-        held = read_tiles(connection, tiles.holding(missing, size))
-        read = {node: tiles.node_from(held, node) for node in missing}
-        known.put(read)
-        found |= read
-    return [fold([found[node] for node in part]) for part in parts]
+    needed = tiles.holding((node for part in parts for node in part), size)
+    held = {place: tiles.interior(tile) for place, tile in given.items()}
+    held |= known.get(tile for tile in needed if tile.place not in held)
+    missing = [tile for tile in needed if tile.place not in held]
+    read = read_tiles(connection, missing)
+    for tile in missing:
+        held[tile.place] = rows = tiles.interior(read[tile.place])
+        known.put(tile, rows)
+    try:
+        return [fold([tiles.node_in(held, node) for node in part]) for part in parts]
+    except ValueError as error:
+        raise LogError(str(error)) from error
 
 
 def read_root(connection: Connection, size: int) -> bytes:

@@ -13,24 +13,27 @@ from ledger.domain.entry import Event
 from ledger.domain.merkle import ProofError
 from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.domain.proof import Proof
-from ledger.domain.tiles import ENTRIES, WIDTH, Tile
-from ledger.log import Connection, LogError, Nodes
+from ledger.domain.tiles import ENTRIES, WIDTH, Place, Tile
+from ledger.log import Connection, Interiors, LogError
 
-# One statement: the event, its run, how many of the run come before it if it has gaps, and the published tree.
-_LEAF = """
+# One statement: the event, its run, how many of the run come before it if it has gaps, the published tree, and the
+# tile that holds the leaf's hash: of all that a proof needs, this alone differs from leaf to leaf.
+_LEAF = b"""
     SELECT e.number, e.serial, e.customer_tag, e.customer_key_id, e.origin, e.destination, e.weight_band,
            e.order_created_at, e.requested_at, e.request_id, e.principal,
-           r.first_leaf + CASE
-               WHEN r.leaves = r.last_serial - r.first_serial + 1 THEN e.serial - r.first_serial
-               ELSE (SELECT count(*) FROM issuance_event b WHERE b.serial >= r.first_serial AND b.serial < e.serial)
-           END,
+           leaf.index, coalesce(t.hashes, CASE WHEN s.size >> 8 = leaf.index >> 8 THEN s.edge[1] END),
            s.published_size, s.published_root, s.published_signature
       FROM tree_state s
       LEFT JOIN issuance_event e ON e.number = %s
       LEFT JOIN LATERAL (SELECT first_leaf, first_serial, last_serial, leaves FROM run
                           WHERE first_serial <= e.serial ORDER BY first_serial DESC LIMIT 1) r
-             ON r.last_serial >= e.serial"""
-_PUBLISHED = "SELECT published_size, published_root, published_signature FROM tree_state"
+             ON r.last_serial >= e.serial
+      LEFT JOIN LATERAL (SELECT r.first_leaf + CASE
+               WHEN r.leaves = r.last_serial - r.first_serial + 1 THEN e.serial - r.first_serial
+               ELSE (SELECT count(*) FROM issuance_event b WHERE b.serial >= r.first_serial AND b.serial < e.serial)
+           END AS index) leaf ON true
+      LEFT JOIN tile t ON t.level = 0 AND t.position = leaf.index >> 8"""
+_PUBLISHED = b"SELECT published_size, published_root, published_signature FROM tree_state"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,30 +56,30 @@ def checkpoint(connection: Connection, key: VerifierKey) -> str:
         BeyondTreeError: nothing is published yet.
         LogError: what the database has is not signed by the log's key.
     """
-    return _published(key, *_one(connection, _PUBLISHED))[1]
+    return _published(key, *log.planned_once(connection, _PUBLISHED, ()))[1]
 
 
-def inclusion(connection: Connection, key: VerifierKey, number: str, known: Nodes) -> str:
+def inclusion(connection: Connection, key: VerifierKey, number: str, known: Interiors) -> str:
     """The proof that a number's event is in the log (c2sp.org/tlog-proof@v1); it was verified.
 
     Args:
         connection: to the database.
         key: the log's.
         number: of the form that ledger.domain.form.check wants.
-        known: hashes of the same log; where they turn out not to be, they are let go of, and the next proof is made
+        known: tiles of the same log; where they turn out not to be, they are let go of, and the next proof is made
             anew.
 
     Raises:
         UnknownNumberError, NotSealedError: there is none, or not yet.
         LogError: event, tiles and signature don't fit together.
     """
-    *columns, index, size, root, signature = _one(connection, _LEAF, number)
+    *columns, index, tile, size, root, signature = log.planned_once(connection, _LEAF, (number,))
     if columns[0] is None:
         raise UnknownNumberError
     if index is None or index >= size:
         raise NotSealedError
     path = merkle.inclusion_path(index, size)
-    hashes = log.read_hashes(connection, path, size, known)
+    hashes = log.read_hashes(connection, path, size, {Place(0, index // WIDTH): tile or b""}, known)
     tree, text = _published(key, size, root, signature)
     try:
         merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(event(columns))), hashes, tree.root)
@@ -93,7 +96,7 @@ def tile(connection: Connection, wanted: Tile) -> bytes:
         BeyondTreeError: the published tree does not have it.
         LogError: the tables don't fit together.
     """
-    size = _one(connection, _PUBLISHED)[0]
+    size = log.planned_once(connection, _PUBLISHED, ())[0]
     if tiles.width(wanted.level, wanted.position, size) < wanted.width:
         raise BeyondTreeError
     if wanted.level != ENTRIES:
@@ -117,13 +120,6 @@ def _published(key: VerifierKey, size: int, root: bytes, signature: bytes | None
     if signature is None:
         raise BeyondTreeError
     return verified(key, size, root, signature)
-
-
-def _one(connection: Connection, statement: str, *parameters: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...] | None = connection.execute(statement.encode(), parameters).fetchone()
-    if row is None:
-        raise LogError("The table tree_state has no row.")
-    return row
 
 
 def event(columns: Sequence[Any]) -> Event:

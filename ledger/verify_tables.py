@@ -51,8 +51,8 @@ _OVERLAPS = """
      WHERE before >= first_serial LIMIT %s"""
 
 
-def state(connection: Connection, found: State, growth: Growth) -> Iterator[str]:
-    """What is wrong with ``tree_state``, and with tiles and checkpoints of trees larger than the one of the rows."""
+def state(found: State, growth: Growth) -> Iterator[str]:
+    """What is wrong with the tree that ``tree_state`` has committed, where the rows give another one."""
     if (found.size, found.root) != (growth.size, growth.root):
         yield (
             f"The table tree_state says {found.size} leaves with the root {found.root.hex()}; expected are "
@@ -62,11 +62,15 @@ def state(connection: Connection, found: State, growth: Growth) -> Iterator[str]
         if held != expected:
             path = Tile(level, growth.size >> HEIGHT * (level + 1), len(expected) // HASH_BYTES).path
             yield f"The growing tile {path} in tree_state (edge) is {_shown(held)}; expected is {_shown(expected)}."
-    for level, position in connection.execute(_BEYOND.encode(), [growth.size, HEIGHT, _MOST]).fetchall():
-        yield f"Tile {Tile(level, position).path} is of a larger tree than that of {growth.size} leaves."
-    ((beyond, newest),) = connection.execute(_CHECKPOINTS.encode(), [growth.size]).fetchall()
-    if beyond:
-        yield f"{beyond} checkpoints are of more than the {growth.size} leaves that there are; the last of {newest}."
+
+
+def beyond(connection: Connection, found: State, size: int) -> Iterator[str]:
+    """The tiles and checkpoints of trees larger than the one of the rows, which has ``size`` leaves."""
+    for level, position in connection.execute(_BEYOND.encode(), [size, HEIGHT, _MOST]).fetchall():
+        yield f"Tile {Tile(level, position).path} is of a larger tree than that of {size} leaves."
+    ((larger, newest),) = connection.execute(_CHECKPOINTS.encode(), [size]).fetchall()
+    if larger:
+        yield f"{larger} checkpoints are of more than the {size} leaves that there are; the last of {newest}."
     if newest != found.published_size:
         yield f"The table tree_state has published {found.published_size} leaves; the newest checkpoint has {newest}."
 

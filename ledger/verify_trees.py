@@ -57,14 +57,15 @@ class _Branch:
 class Trees:
     """The tree that the rows give and, from the first suspect on, the one that the tiles give."""
 
-    def __init__(self, key: VerifierKey, stored: Stored) -> None:
+    def __init__(self, key: VerifierKey, stored: Stored, growth: Growth | None = None) -> None:
+        growth = growth or Growth()
         self.tiles = 0
         """Full tiles so far."""
         self._key = key
-        self._rows = _Branch(stored, Growth())
+        self._rows = _Branch(stored, growth)
         self._held: _Branch | None = None
         self._suspects: list[Suspect] = []
-        self._signed_until = 0
+        self._signed_until = growth.size
         self._unfit: list[_Unfit] = []
 
     @property

@@ -1,4 +1,4 @@
-"""The reporter's session with PostgreSQL, and its turn: of all workers one counts at a time."""
+"""The reports' sessions with PostgreSQL, and their turns: of all workers one counts at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from core.databases import REPORTER_ROLE
+from core.databases import OWNER_ROLE, REPORTER_ROLE
 from core.session import OPTIONS, SERVER_OPTIONS
 from ledger.log import Connection
 
@@ -23,6 +23,11 @@ class Turn(IntEnum):
     """Moving the position, and what else must not move it meanwhile: closing a day, swapping what was rebuilt."""
     CHECKING = 2
     """Recomputing the leaves of a day."""
+    REBUILDING = 3
+    """Making the counts anew."""
+
+
+_SETTINGS: Final = {REPORTER_ROLE: "DATABASE_REPORTER_URL", OWNER_ROLE: "DATABASE_OWNER_URL"}
 
 
 class NotAReporterError(Exception):
@@ -30,8 +35,8 @@ class NotAReporterError(Exception):
 
 
 @contextmanager
-def session(url: str) -> Iterator[Connection]:
-    """A session in the reporter's role: in autocommit, and each of its transactions sees one moment.
+def session(url: str, role: str = REPORTER_ROLE) -> Iterator[Connection]:
+    """A session in the reporter's role, or the owner's: in autocommit, and each of its transactions sees one moment.
 
     Raises:
         NotAReporterError: the login is no member of the role.
@@ -43,11 +48,10 @@ def session(url: str) -> Iterator[Connection]:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         try:
-            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(REPORTER_ROLE)))
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         except psycopg.errors.InsufficientPrivilege as error:
             raise NotAReporterError(
-                f"The login {connection.info.user} (DATABASE_REPORTER_URL) may not write reports. "
-                f"GRANT {REPORTER_ROLE} TO it."
+                f"The login {connection.info.user} ({_SETTINGS[role]}) may not write reports. GRANT {role} TO it."
             ) from error
         yield connection
 

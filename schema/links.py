@@ -30,8 +30,6 @@ def _of_number(expression: str) -> tuple[Link, ...]:
     return tuple(Link(name, f"GET {path}", {"number": expression}) for name, path in targets.items())
 
 
-_DAILY: Final = "/v1/reports/daily"
-
 LINKS: Final[dict[str, tuple[Link, ...]]] = {
     "GET /next-tracking-number": (
         *_of_number("$response.body#/tracking_number"),
@@ -40,12 +38,11 @@ LINKS: Final[dict[str, tuple[Link, ...]]] = {
     "POST /v1/tracking-numbers": _of_number("$response.body#/0/tracking_number"),
     "GET /v1/tracking-numbers": _of_number("$response.body#/results/0/tracking_number"),
     "GET /v1/tracking-numbers/{number}": _of_number("$response.body#/tracking_number")[1:],
-    f"GET {_DAILY}": (
-        Link("day", f"GET {_DAILY}/{{day}}", {"day": "$response.body#/days/0/day"}),
-        Link("corrections", f"GET {_DAILY}/{{day}}/corrections", {"day": "$response.body#/days/0/day"}),
-    ),
 }
-"""By the operation whose success they lead on from."""
+"""By the operation whose success they lead on from.
+
+The daily reports have none: they need nothing, so schemathesis would begin each of its walks with them.
+"""
 
 
 def add_links(result: dict[str, Any], **_: object) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What `make run` brings along, so that nothing need be installed: PostgreSQL, secrets, and who starts and stops."""
+"""What `make run` brings along, so that nothing need be installed: PostgreSQL, Valkey, secrets; it starts and stops."""

@@ -1,7 +1,4 @@
-"""`make run`: starts PostgreSQL, migrates, serves, and stops it all in order; the data stays.
-
-To run something else beside the service (a task queue), enter it into ``services`` before the web process.
-"""
+"""`make run`: starts PostgreSQL and Valkey, migrates, serves, counts, and stops it all in order; the data stays."""
 
 import fcntl
 import signal
@@ -17,10 +14,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final, NoReturn, Protocol
 
-from core.embedded import postgres, secrets
+from core.embedded import postgres, secrets, valkey
 from core.embedded.postgres import PostgresError
 from core.embedded.process import Process
 from core.embedded.server import Server
+from core.embedded.valkey import Valkey, ValkeyError
 from core.env import Env, SettingsError, load
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -29,6 +27,10 @@ TRY: Final = (
     "origin_country_id=MY&destination_country_id=ID&weight=1.234&created_at=2018-11-20T19:29:32%2B08:00"
     "&customer_id=de619854-b59b-425e-9db4-943979e1bd49&customer_name=RedBox%20Logistics&customer_slug=redbox-logistics"
 )
+CELERY: Final = ("celery", "--app=core.celery", "--quiet")
+WORKER: Final = (*CELERY, "worker", "--concurrency=2", "--without-gossip", "--without-mingle", "--without-heartbeat")
+BEAT: Final = (*CELERY, "beat")
+TASK_STOP_SECONDS: Final = 5.0  # a task that is killed loses nothing
 STAFF: Final = "admin"
 DEMO_KEY: Final = ("create_api_key", "demo", "--scope", "issue", "--scope", "audit", "--scope", "reports")
 
@@ -136,7 +138,7 @@ def serve(env: Env) -> NoReturn:
     """Start everything and watch it.
 
     Raises:
-        RunError, PostgresError, SettingsError: something is wrong.
+        RunError, PostgresError, ValkeyError, SettingsError: something is wrong.
         Stop: somebody wants us to stop; by then all is stopped.
     """
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(env.host, env.host)  # noqa: S104 - read, not bound
@@ -146,7 +148,9 @@ def serve(env: Env) -> NoReturn:
         check_port(env.host, env.port)
         secrets.make(env.data_dir)
         say(f"Starting PostgreSQL in {database.home}")
-        services.enter_context(database)
+        watched: list[Service] = [services.enter_context(database)]
+        if env.redis_url is None:
+            watched.append(services.enter_context(Valkey(valkey.home(env.data_dir))))
         say("Migrating the database")
         postgres.create_database(database.url(), postgres.DATABASE)
         manage("migrate", "--verbosity", "0")
@@ -157,12 +161,17 @@ def serve(env: Env) -> NoReturn:
         key = secrets.demo_key(env.data_dir, lambda: output(*DEMO_KEY))
         password = secrets.console_login(env.data_dir, lambda: output("create_staff_user", STAFF, "--again"))
         say("Starting the service")
-        gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
         seal = [sys.executable, str(ROOT / "manage.py"), "seal_ledger"]
-        sealer = services.enter_context(Process("The sealer", seal, folder=ROOT))
+        watched.append(services.enter_context(Process("The sealer", seal, folder=ROOT)))
+        gunicorn = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"]
         web = services.enter_context(Process("The service", gunicorn, folder=ROOT))
-        services.callback(say, "Stopping")
         wait_until_it_answers(address, web)
+        watched.append(web)
+        # Last: nothing waits for these, and each takes a second of CPU to start.
+        for name, command in (("The worker", WORKER), ("Beat", BEAT)):
+            process = Process(name, [sys.executable, "-m", *command], folder=ROOT, stop_seconds=TASK_STOP_SECONDS)
+            watched.append(services.enter_context(process))
+        services.callback(say, "Stopping")
         say(f"\nReady. Open {address}/docs or try\n")
         say(f"    curl '{address}/next-tracking-number?{TRY}'\n")
         say("and, with the demo key, which does what auditors and reports do\n")
@@ -170,7 +179,7 @@ def serve(env: Env) -> NoReturn:
         if password is not None:
             say(f"The console: {address}/console/. Log in as {STAFF} with {password}, once, and choose another.\n")
         say("Ctrl-C stops it.")
-        watch([database, sealer, web])
+        watch(watched)
 
 
 def main() -> int:
@@ -195,7 +204,7 @@ def main() -> int:
         return 0
     except PermissionError as error:
         problem = f"{error.filename}: {error.strerror}. It may be another user's; choose another: make run DATA_DIR=…"
-    except (RunError, PostgresError, SettingsError) as error:
+    except (RunError, PostgresError, ValkeyError, SettingsError) as error:
         problem = str(error)
     sys.stderr.write(f"{problem}\n")
     return 1

@@ -11,10 +11,10 @@ from core.problems import ProblemError
 from ledger import reading, runtime
 from ledger.domain import form
 from ledger.domain.form import CheckCharacterError, MalformedNumberError
-from ledger.log import Connection, LogError, Nodes
+from ledger.log import Connection, Interiors, LogError
 from ledger.rows import RowError
 
-KNOWN: Final = Nodes()
+KNOWN: Final = Interiors()
 """Hashes of the log that this process needed lately."""
 verifier = lru_cache(1)(runtime.verifier)  # the same object each time: it is what a verified checkpoint is known by
 

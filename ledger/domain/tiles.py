@@ -112,6 +112,38 @@ def node_from(tiles: Mapping[Place, bytes], node: Node) -> bytes:
     return _hash(node, tiles[_place(node)])
 
 
+def interior(tile: bytes) -> list[bytes]:
+    """The full subtrees of a tile, by height: the h-th row joins the hashes over each 2**h hashes of the tile.
+
+    Raises:
+        ValueError: there is a part of a hash.
+    """
+    if len(tile) % HASH_BYTES:
+        raise ValueError("The tile ends within a hash.")
+    row = split(tile)
+    rows = [tile]
+    while len(row) > 1:
+        row = parents(row[: len(row) & ~1])
+        rows.append(b"".join(row))
+    return rows
+
+
+def node_in(rows: Mapping[Place, Sequence[bytes]], node: Node) -> bytes:
+    """The hash of a node from the ``interior`` of the tile that holds it.
+
+    Raises:
+        KeyError, ValueError: the tile is missing or too short.
+    """
+    place = _place(node)
+    height = node.level % HEIGHT
+    start = node.position % (WIDTH >> height) * HASH_BYTES
+    tile = rows[place]
+    found = tile[height][start : start + HASH_BYTES] if height < len(tile) else b""
+    if len(found) != HASH_BYTES:
+        raise ValueError(f"The tile of {node} is too short.")
+    return found
+
+
 def split(tile: bytes) -> list[bytes]:
     """The hashes of a tile."""
     return [tile[start : start + HASH_BYTES] for start in range(0, len(tile), HASH_BYTES)]

@@ -214,8 +214,8 @@ CORRECTIONS: Final[dict[str, Any]] = {
     "summary": "What was added to a day after its report",
     "description": (
         "Numbers of a closed day that the log took up after its report was written, since a sealer was away, say. Each "
-        "correction names its leaves and is never changed; it is written within a minute or so. Then the report's counts "
-        "and those of all corrections add up to the day's total."
+        "correction names its leaves and is never changed; it is written within a minute or so. Then the report's "
+        "counts and those of all corrections add up to the day's total."
     ),
     "tags": ["Reports"],
     "parameters": [_DAY_OF_PATH, *shared.kept("the answer")],

@@ -12,4 +12,4 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 class Migration(migrations.Migration):
     initial = True
     dependencies = [("ledger", "0004_event_indexes"), ("issuance", "0001_allocator")]
-    operations = [sqlfiles.run(SQL / "reporter.sql"), sqlfiles.run(SQL / "reports.sql")]
+    operations = [sqlfiles.run(SQL / f"{name}.sql") for name in ("reporter", "counts", "reports")]

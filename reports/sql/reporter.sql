@@ -1,7 +1,14 @@
 -- The group role of whoever counts: it reads the ledger and writes the reports. See ledger/sql/roles.sql for the others.
 DO $$
+DECLARE
+    missing boolean := to_regrole('tracking_reporter') IS NULL;
+    -- All of it at once: what this file does itself is undone when it fails.
+    advice  text    := format('Have a superuser run: %sGRANT tracking_reporter TO %I WITH INHERIT TRUE, SET TRUE; '
+                              'GRANT USAGE ON SCHEMA public TO tracking_reporter;',
+                              CASE WHEN missing THEN 'CREATE ROLE tracking_reporter NOLOGIN; ' ELSE '' END,
+                              current_user);
 BEGIN
-    IF to_regrole('tracking_reporter') IS NULL THEN
+    IF missing THEN
         BEGIN
             CREATE ROLE tracking_reporter NOLOGIN;
         EXCEPTION
@@ -9,9 +16,7 @@ BEGIN
             WHEN duplicate_object OR unique_violation THEN NULL;
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION 'The role tracking_reporter is missing, and % may not create roles.', current_user
-                    USING ERRCODE = 'insufficient_privilege',
-                          HINT = format('Have a superuser run: CREATE ROLE tracking_reporter NOLOGIN; GRANT '
-                                        'tracking_reporter TO %I WITH INHERIT TRUE, SET TRUE;', current_user);
+                    USING ERRCODE = 'insufficient_privilege', HINT = advice;
         END;
     END IF;
     -- A login with CREATEROLE administers the roles that it made, but is no member of them until it says so.
@@ -21,25 +26,17 @@ BEGIN
         EXCEPTION
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION 'The role tracking_reporter is there, but % is not a member of it.', current_user
-                    USING ERRCODE = 'insufficient_privilege',
-                          HINT = format('Have a superuser run: GRANT tracking_reporter TO %I WITH INHERIT TRUE, SET '
-                                        'TRUE;', current_user);
+                    USING ERRCODE = 'insufficient_privilege', HINT = advice;
         END;
     END IF;
-END $$;
-
-DO $$
-BEGIN
-    GRANT USAGE ON SCHEMA public TO tracking_reporter;
-EXCEPTION
-    WHEN insufficient_privilege THEN NULL; -- not ours to grant; what counts is how it stands
-END $$;
-DO $$
-BEGIN
+    BEGIN
+        GRANT USAGE ON SCHEMA public TO tracking_reporter;
+    EXCEPTION
+        WHEN insufficient_privilege THEN NULL; -- not ours to grant; what counts is how it stands
+    END;
     IF NOT has_schema_privilege('tracking_reporter', 'public', 'USAGE') THEN
         RAISE EXCEPTION 'The role tracking_reporter may not use the schema public, and % may not change it.', current_user
-            USING ERRCODE = 'insufficient_privilege',
-                  HINT = 'Have a superuser run: GRANT USAGE ON SCHEMA public TO tracking_reporter;';
+            USING ERRCODE = 'insufficient_privilege', HINT = advice;
     END IF;
 END $$;
 

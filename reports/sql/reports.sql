@@ -1,49 +1,11 @@
--- What is counted of the log's leaves. All of it can be made anew from the ledger (`manage.py rebuild_reports`), but for
--- the reports of closed days and what corrects them, which were given out and stay.
-
--- How far the log is counted: the leaves 0 to leaves - 1 are in daily_usage and daily_total, each once.
-CREATE TABLE public.rollup_state (
-    leaves    bigint  NOT NULL DEFAULT 0,
-    singleton boolean NOT NULL DEFAULT true,
-    time_zone text, -- whose days they are counted by; null before the first roll-up
-
-    CONSTRAINT rollup_state_pkey PRIMARY KEY (singleton),
-    CONSTRAINT there_is_one_position CHECK (singleton),
-    CONSTRAINT position_is_a_size CHECK (leaves >= 0),
-    CONSTRAINT counted_days_have_a_zone CHECK (leaves = 0 OR time_zone IS NOT NULL)
-);
-INSERT INTO public.rollup_state DEFAULT VALUES;
-
--- What each customer was issued on each day. The customer comes first: statistics ask for one customer's days.
-CREATE TABLE public.daily_usage (
-    count        bigint   NOT NULL,
-    day          date     NOT NULL,
-    weight_band  smallint NOT NULL,
-    customer_tag bytea    NOT NULL,
-    origin       text     NOT NULL COLLATE "C",
-    destination  text     NOT NULL COLLATE "C",
-
-    CONSTRAINT daily_usage_pkey PRIMARY KEY (customer_tag, day, origin, destination, weight_band),
-    CONSTRAINT usage_counts_something CHECK (count > 0)
-) WITH (fillfactor = 90); -- today's rows are counted up in place
-
--- The same over all customers, for the reports: a few thousand rows a day, however many customers there are.
-CREATE TABLE public.daily_total (
-    count       bigint   NOT NULL,
-    day         date     NOT NULL,
-    weight_band smallint NOT NULL,
-    origin      text     NOT NULL COLLATE "C",
-    destination text     NOT NULL COLLATE "C",
-
-    CONSTRAINT daily_total_pkey PRIMARY KEY (day, origin, destination, weight_band),
-    CONSTRAINT total_counts_something CHECK (count > 0)
-) WITH (fillfactor = 90);
+-- Beside the counts (counts.sql): parts of a large range, what was found, and what was given out and stays.
 
 -- Counts of leaves that the position has not reached: parts of a large range, each counted by one task, which are added
 -- to the above in leaf order. A part that is here is whole.
 CREATE TABLE public.rollup_part (
     first_leaf bigint NOT NULL,
     end_leaf   bigint NOT NULL, -- the leaf after the last one
+    time_zone  text   NOT NULL, -- whose days they are counted by
 
     CONSTRAINT rollup_part_pkey PRIMARY KEY (first_leaf),
     CONSTRAINT part_has_leaves CHECK (first_leaf >= 0 AND end_leaf > first_leaf)
@@ -55,11 +17,10 @@ CREATE TABLE public.rollup_part_usage (
     weight_band  smallint NOT NULL,
     customer_tag bytea    NOT NULL,
     origin       text     NOT NULL COLLATE "C",
-    destination  text     NOT NULL COLLATE "C",
-
-    CONSTRAINT rollup_part_usage_pkey PRIMARY KEY (first_leaf, customer_tag, day, origin, destination, weight_band),
-    CONSTRAINT rollup_part_usage_part FOREIGN KEY (first_leaf) REFERENCES public.rollup_part ON DELETE CASCADE
+    destination  text     NOT NULL COLLATE "C"
 );
+-- One statement writes all rows of a part, and one removes them: a unique or a foreign key would only cost time.
+CREATE INDEX rollup_part_usage_first_leaf ON public.rollup_part_usage (first_leaf);
 
 -- The report of a day that is over: what the ledger held of it when the tree had `size` leaves, under the signature of
 -- that tree. Its document is canonical JSON (RFC 8785), and says all of this again.
@@ -110,22 +71,16 @@ CREATE TABLE public.ledger_check (
     CONSTRAINT check_has_a_range CHECK (first_leaf >= 0 AND end_leaf >= first_leaf)
 );
 
-ALTER TABLE public.rollup_state      OWNER TO tracking_owner;
-ALTER TABLE public.daily_usage       OWNER TO tracking_owner;
-ALTER TABLE public.daily_total       OWNER TO tracking_owner;
 ALTER TABLE public.rollup_part       OWNER TO tracking_owner;
 ALTER TABLE public.rollup_part_usage OWNER TO tracking_owner;
 ALTER TABLE public.daily_report      OWNER TO tracking_owner;
 ALTER TABLE public.daily_correction  OWNER TO tracking_owner;
 ALTER TABLE public.ledger_check      OWNER TO tracking_owner;
-REVOKE ALL ON public.rollup_state, public.daily_usage, public.daily_total, public.rollup_part,
-    public.rollup_part_usage, public.daily_report, public.daily_correction, public.ledger_check FROM PUBLIC;
-GRANT SELECT ON public.rollup_state, public.daily_usage, public.daily_total, public.daily_report,
-    public.daily_correction, public.ledger_check TO tracking_app, tracking_auditor;
-GRANT SELECT ON public.rollup_state, public.daily_usage, public.daily_total, public.rollup_part,
-    public.rollup_part_usage, public.daily_report, public.daily_correction, public.ledger_check TO tracking_reporter;
-GRANT UPDATE (leaves, time_zone) ON public.rollup_state TO tracking_reporter;
-GRANT INSERT, UPDATE (count) ON public.daily_usage, public.daily_total TO tracking_reporter;
+REVOKE ALL ON public.rollup_part, public.rollup_part_usage, public.daily_report, public.daily_correction,
+    public.ledger_check FROM PUBLIC;
+GRANT SELECT ON public.daily_report, public.daily_correction, public.ledger_check
+    TO tracking_app, tracking_auditor, tracking_reporter;
+GRANT SELECT ON public.rollup_part, public.rollup_part_usage TO tracking_reporter;
 GRANT INSERT, DELETE ON public.rollup_part, public.rollup_part_usage TO tracking_reporter;
 GRANT INSERT ON public.daily_report, public.daily_correction, public.ledger_check TO tracking_reporter;
 

@@ -110,7 +110,10 @@ def test_a_customer_without_numbers_is_not_told_from_one_that_there_is_not(brows
 
 
 def test_an_id_in_the_address_is_not_looked_at(browser: Browser) -> None:
-    assert "customer-total" not in browser.get("customer/", customer=CUSTOMER).text
+    answer = browser.get("customer/", customer=CUSTOMER)
+    assert answer.status_code == 200
+    assert "customer-total" not in answer.text
+    assert CUSTOMER not in answer.text.replace(f'placeholder="{CUSTOMER}"', "")
 
 
 def test_no_log_and_no_table_has_the_customer_s_id(database: Database, browser: Browser, heard: Heard) -> None:

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 from uuid import UUID, uuid4
@@ -79,6 +80,7 @@ def addresses(operation: str, history: History) -> Iterator[str]:
         "number": [*history.numbers, "3K9M7QX2PZ4MYIDT"],
         "path": ["0/000.p/4", "entries/000.p/4", "0/000"],
         "customer_id": [CALLER["customer_id"], "nobody"],
+        "day": [datetime.now(UTC).date().isoformat(), "2026-11-22", "9999-12-30"],
     }
     names = re.findall(r"\{(\w+)\}", path)
     assert len(names) <= 1, "then this needs their combinations"

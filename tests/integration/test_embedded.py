@@ -88,6 +88,13 @@ class Run:
         return self.end()
 
 
+def leaves(data_dir: Path, table: str, column: str) -> int:
+    """What a table of one row says of the log's leaves."""
+    with ledger.reading(postgres.owner_url(data_dir)) as session:
+        ((count,),) = session.execute(f"SELECT {column} FROM {table}")
+        return int(count)
+
+
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="run-"))
@@ -120,6 +127,7 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         run.until_ready()
         everything = family(run.process.pid)
         first = run.issue()
+        assert eventually(lambda: leaves(data_dir, "tree_state", "size") == 1)
         assert httpx.get(f"http://127.0.0.1:{port}/docs").status_code == 200
         [told] = re.findall(r"^The console: (\S+)\. Log in as (\w+) with (\S+), once", "".join(run.lines), re.MULTILINE)
         with Browser(port) as browser:
@@ -137,6 +145,7 @@ def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(da
         run.until_ready()
         assert time.monotonic() - began < 30  # about 4 on two idle cores
         assert [file.read_text() for file in sorted((data_dir / "secrets").iterdir())] == secrets
+        assert eventually(lambda: leaves(data_dir, "rollup_state", "leaves") == 1, 20), "the first tick comes at once"
         second = run.issue()
         assert "console" not in "".join(run.lines), "the password is told once"
         assert set(ledger.numbers(postgres.owner_url(data_dir))) == {first, second}
@@ -180,14 +189,19 @@ def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
         run.stop()
 
 
-@pytest.mark.parametrize("victim", ["The service", "The sealer", "PostgreSQL"])
+PARTS = ("Valkey", "The sealer", "The service", "The worker", "Beat")
+"""In the order of their start, after PostgreSQL."""
+
+
+@pytest.mark.parametrize("victim", ["PostgreSQL", *PARTS])
 def test_when_a_part_dies_it_says_so_and_stops_the_rest(kept: Path, victim: str) -> None:
     with Run(kept, free_port()) as run:
         run.until_ready()
         everything = family(run.process.pid)
         server = int((kept / "postgres/data/postmaster.pid").read_text().split()[0])
-        sealer, web = sorted(set(children(run.process.pid)) - {server})  # in the order of their start
-        os.kill({"The service": web, "The sealer": sealer, "PostgreSQL": server}[victim], signal.SIGKILL)
+        others = sorted(set(children(run.process.pid)) - {server})
+        pids = {"PostgreSQL": server} | dict(zip(PARTS, others, strict=True))
+        os.kill(pids[victim], signal.SIGKILL)
         code, rest = run.end()
     assert code == 1
     assert f"{victim} ended unexpectedly" in rest

@@ -116,19 +116,55 @@ def test_without_createrole_it_says_what_a_superuser_has_to_run_and_works_once_t
     assert advice in said
 
     execute(server, advice)
+    code, said = manage(server, "migrate", user="plain", database="shop")
+    assert code != 0
+    assert "The role tracking_reporter is missing" in said
+    advice = superusers_part(said)
+    assert advice.startswith("CREATE ROLE tracking_reporter NOLOGIN; GRANT tracking_reporter TO plain ")
+
+    execute(server, advice, database="shop")
     assert manage(server, "migrate", user="plain", database="shop")[0] == 0
     assert_ledger(server, "plain", "shop")
+
+
+def test_a_login_that_is_no_member_of_the_reporter_s_role_is_told_so(server: Server) -> None:
+    execute(server, ROLES_FILE.read_text(), "CREATE ROLE tracking_reporter", "CREATE ROLE plain LOGIN")
+    execute(server, f"GRANT {GROUPS} TO plain WITH INHERIT TRUE, SET TRUE", "CREATE DATABASE shop OWNER plain")
+    code, said = manage(server, "migrate", user="plain", database="shop")
+    assert code != 0
+    assert "The role tracking_reporter is there, but plain is not a member of it." in said
+    execute(server, superusers_part(said), database="shop")
+    assert manage(server, "migrate", user="plain", database="shop")[0] == 0
+
+
+def test_a_schema_that_the_reporter_may_not_use_is_refused_until_that_is_put_right(server: Server) -> None:
+    execute(server, "CREATE ROLE plain LOGIN CREATEROLE", "CREATE DATABASE old")
+    execute(server, ROLES_FILE.read_text(), f"GRANT {GROUPS} TO plain WITH INHERIT TRUE, SET TRUE", database="old")
+    grants = "GRANT USAGE, CREATE ON SCHEMA public TO tracking_owner; GRANT USAGE ON SCHEMA public TO plain"
+    execute(server, "REVOKE ALL ON SCHEMA public FROM PUBLIC", grants, database="old")
+    execute(server, "GRANT USAGE ON SCHEMA public TO tracking_app, tracking_sealer, tracking_auditor", database="old")
+    code, said = manage(server, "migrate", user="plain", database="old")
+    assert code != 0
+    assert "The role tracking_reporter may not use the schema public" in said
+    execute(server, superusers_part(said), database="old")
+    assert manage(server, "migrate", user="plain", database="old")[0] == 0
+
+
+def superusers_part(said: str) -> str:
+    """What a superuser is to run, as it was said."""
+    return said.partition("Have a superuser run: ")[2].partition("\n")[0]
 
 
 def test_a_schema_in_which_anybody_may_create_is_refused_until_that_is_put_right(server: Server) -> None:
     # As databases were before PostgreSQL 15, and still are where they were upgraded.
     execute(
-        server, ROLES_FILE.read_text(), "CREATE ROLE plain LOGIN", f"GRANT {GROUPS} TO plain", "CREATE DATABASE old"
+        *(server, ROLES_FILE.read_text(), "CREATE ROLE tracking_reporter", "CREATE ROLE plain LOGIN"),
+        *(f"GRANT {GROUPS}, tracking_reporter TO plain", "CREATE DATABASE old"),
     )
     execute(server, "GRANT CREATE ON SCHEMA public TO PUBLIC", database="old")
     code, said = manage(server, "migrate", user="plain", database="old")
     assert code != 0
-    advice = said.partition("Have a superuser run: ")[2].partition("\n")[0]
+    advice = superusers_part(said)
     assert advice.startswith("REVOKE CREATE ON SCHEMA public FROM PUBLIC;")
 
     execute(server, advice, database="old")
@@ -162,7 +198,7 @@ def test_migrating_again_changes_nothing(server: Server) -> None:
 
 def test_no_migration_takes_the_ledger_down_again(server: Server) -> None:
     assert manage(server, "migrate", user="postgres", database="postgres")[0] == 0
-    for app in ("issuance", "ledger"):
+    for app in ("issuance", "ledger", "reports"):
         code, said = manage(server, "migrate", app, "zero", user="postgres", database="postgres")
         assert code != 0
         assert "IrreversibleError" in said

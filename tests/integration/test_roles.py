@@ -9,25 +9,63 @@ from psycopg.errors import InsufficientPrivilege
 
 from core.databases import APPLICATION_ROLE
 from tests.plugin import Database
-from tests.support.rows import INSERTS, ISSUING, LOG, TABLES, Session, attempts, insert_all, written
+from tests.support.rows import (
+    COUNTS,
+    INSERTS,
+    ISSUING,
+    KEYLESS,
+    LOG,
+    REPORTS,
+    TABLES,
+    Session,
+    attempts,
+    insert_all,
+    written,
+)
 
-READERS = ("sealer", "auditor")
-EVERYBODY = ("application", "its login", *READERS)
+MEMBERS = ("sealer", "auditor", "reporter")
+EVERYBODY = ("application", "its login", *MEMBERS)
 """`application`: as the service works, a login that has taken the role on. `its login`: the same without that."""
 
 APPENDED = tuple(table for table in LOG if table != "tree_state")
 """The tables that the sealer inserts into."""
-INSERTED = {"application": ISSUING, "its login": ISSUING, "sealer": APPENDED, "auditor": ()}
-UPDATES = {
-    "tree_state": ("size", "published_size", "closed_below", "root", "published_root", "published_signature", "edge"),
-    "block_cursor": ("last_serial", "closed"),
-    "run": ("last_serial", "leaves"),
+COUNTED = tuple(table for table in REPORTS if table != "rollup_state")
+"""The tables that the reporter inserts into."""
+PARTS = ("rollup_part", "rollup_part_usage")
+"""Those that it deletes from."""
+INSERTED = {
+    "application": ISSUING,
+    "its login": ISSUING,
+    "sealer": APPENDED,
+    "auditor": (),
+    "reporter": COUNTED,
 }
-"""The columns that the sealer changes as the log grows."""
-STAFF = ("epoch", "one_time", "active", "password")
-"""Those of a login; tests/integration/test_staff_tables.py has the rest."""
-USED = ("revoked_at", "last_used_at")
-"""The columns of a key that the application changes."""
+KEPT_FROM_REPORTS = ("idempotency_claim", "allocator", "api_key")
+UNREAD = {
+    "application": PARTS,
+    "its login": PARTS,
+    "sealer": REPORTS,
+    "auditor": PARTS,
+    "reporter": KEPT_FROM_REPORTS,
+}
+"""The tables that each has no reason to read."""
+USED: dict[str, tuple[str, ...]] = {"api_key": ("revoked_at", "last_used_at")}
+UPDATES: dict[str, dict[str, tuple[str, ...]]] = {
+    "application": USED,
+    "its login": USED,
+    "sealer": {
+        "tree_state": (
+            *("size", "published_size", "closed_below", "root", "published_root", "published_signature", "edge"),
+        ),
+        "block_cursor": ("last_serial", "closed"),
+        "run": ("last_serial", "leaves"),
+    },
+    "auditor": {},
+    "reporter": {"rollup_state": ("leaves", "time_zone"), "daily_usage": ("count",), "daily_total": ("count",)},
+}
+"""The columns that each changes: as keys are used, as the log grows, as it is counted."""
+STAFF = {"staff_user": ("epoch", "one_time", "active", "password"), "staff_try": ("tries", "tried_at")}
+"""Those of the console's logins; tests/integration/test_staff_tables.py has the rest."""
 
 ON_A_TABLE = {
     "UPDATE": "UPDATE public.{table} SET {key} = {key}",
@@ -59,6 +97,7 @@ ON_A_TABLE = {
     "add an index": "CREATE INDEX mine ON public.{table} ({key})",
     "hide rows": "ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY",
 }
+DELETING = ("DELETE", "MERGE that deletes", "LOCK against inserts")
 ON_THE_DATABASE = {
     "create a table": "CREATE TABLE public.mine ()",
     "create a view in front of a table": "CREATE VIEW public.mine AS SELECT 1",
@@ -92,18 +131,18 @@ def sessions(database: Database) -> Iterator[dict[str, Session]]:
     """A session of each, and the superuser's."""
     with psycopg.connect(database.owner_url, autocommit=True) as superuser:
         insert_all(superuser)
-        for reader in READERS:
-            superuser.execute(f"CREATE ROLE test_{reader} LOGIN IN ROLE tracking_{reader}")
+        for member in MEMBERS:
+            superuser.execute(f"CREATE ROLE test_{member} LOGIN IN ROLE tracking_{member}")
         urls = {"superuser": database.owner_url, "application": database.url, "its login": database.url} | {
-            reader: make_conninfo(database.owner_url, user=f"test_{reader}") for reader in READERS
+            member: make_conninfo(database.owner_url, user=f"test_{member}") for member in MEMBERS
         }
         made = {who: psycopg.connect(url, autocommit=True) for who, url in urls.items()}
         made["application"].execute(f"SET ROLE {APPLICATION_ROLE}")
         yield made
         for session in made.values():
             session.close()
-        for reader in READERS:
-            superuser.execute(f"DROP ROLE test_{reader}")
+        for member in MEMBERS:
+            superuser.execute(f"DROP ROLE test_{member}")
 
 
 @pytest.mark.parametrize(
@@ -112,9 +151,10 @@ def sessions(database: Database) -> Iterator[dict[str, Session]]:
         (who, table, attempt)
         for who in EVERYBODY
         for table, attempt in attempts(TABLES, ON_A_TABLE)
-        # Whoever updates a row locks it.
-        if not (who == "sealer" and table in UPDATES and attempt.startswith("SELECT"))
-        and not (who in INSERTED and INSERTED[who] == ISSUING and table == "api_key" and attempt.startswith("SELECT"))
+        # Whoever updates a row locks it, and whoever deletes rows may lock the table.
+        if not (table in UPDATES[who] and attempt.startswith("SELECT"))
+        and not (who == "reporter" and table in PARTS and attempt in DELETING)
+        and not (table in COUNTS and attempt == "drop a trigger")  # they have none
     ],
 )
 def test_nobody_may_change_a_table(sessions: dict[str, Session], who: str, table: str, attempt: str) -> None:
@@ -138,10 +178,10 @@ def test_the_application_inserts_and_reads(sessions: dict[str, Session], table: 
 
 def assert_inserts(session: Session, table: str) -> None:
     with session.transaction(force_rollback=True):
-        # The row is there already (a checkpoint's then is there twice), and DO NOTHING needs only INSERT and SELECT.
+        # The row is there already (without a key it then is there twice), and DO NOTHING needs only INSERT and SELECT.
         session.execute(f"{INSERTS[table]} ON CONFLICT DO NOTHING")
         rows = session.execute(f"SELECT count(*) FROM public.{table}").fetchone()
-        assert rows == (2 if table == "checkpoint" else 1,)
+        assert rows == (2 if table in KEYLESS else 1,)
 
 
 def test_the_application_inserts_by_copy(sessions: dict[str, Session]) -> None:
@@ -157,12 +197,33 @@ def test_the_sealer_appends_to_the_log(sessions: dict[str, Session], table: str)
     assert_inserts(sessions["sealer"], table)
 
 
-@pytest.mark.parametrize(("table", "column"), [(table, column) for table in UPDATES for column in UPDATES[table]])
-def test_the_sealer_alone_moves_the_log_on(sessions: dict[str, Session], table: str, column: str) -> None:
+@pytest.mark.parametrize("table", COUNTED)
+def test_the_reporter_writes_what_it_counted(sessions: dict[str, Session], table: str) -> None:
+    assert_inserts(sessions["reporter"], table)
+
+
+@pytest.mark.parametrize("table", PARTS)
+def test_the_reporter_removes_parts_that_were_added(sessions: dict[str, Session], table: str) -> None:
+    with sessions["reporter"].transaction(force_rollback=True):
+        assert sessions["reporter"].execute(f"DELETE FROM public.{table}").rowcount == 1
+
+
+@pytest.mark.parametrize(
+    ("writer", "table", "column"),
+    [
+        (writer, table, column)
+        for writer in ("sealer", "reporter")
+        for table, columns in UPDATES[writer].items()
+        for column in columns
+    ],
+)
+def test_the_sealer_alone_moves_the_log_on_and_the_reporter_alone_the_counts(
+    sessions: dict[str, Session], writer: str, table: str, column: str
+) -> None:
     statement = f"UPDATE public.{table} SET {column} = {column}"
     for who in EVERYBODY:
         with sessions[who].transaction(force_rollback=True):
-            if who == "sealer":
+            if who == writer:
                 assert sessions[who].execute(statement).rowcount == 1
             else:
                 with pytest.raises(InsufficientPrivilege), sessions[who].transaction():
@@ -172,10 +233,14 @@ def test_the_sealer_alone_moves_the_log_on(sessions: dict[str, Session], table: 
 @pytest.mark.parametrize(
     ("who", "table"), [(who, table) for who in EVERYBODY for table in TABLES if table not in INSERTED[who]]
 )
-def test_whoever_has_no_reason_to_insert_into_a_table_only_reads_it(
+def test_whoever_has_no_reason_to_insert_into_a_table_reads_it_at_most(
     sessions: dict[str, Session], who: str, table: str
 ) -> None:
-    assert sessions[who].execute(f"SELECT count(*) FROM public.{table}").fetchone() == (1,)
+    if table in UNREAD[who]:
+        with pytest.raises(InsufficientPrivilege):
+            sessions[who].execute(f"SELECT count(*) FROM public.{table}")
+    else:
+        assert sessions[who].execute(f"SELECT count(*) FROM public.{table}").fetchone() == (1,)
     with pytest.raises(InsufficientPrivilege):
         sessions[who].execute(INSERTS[table])
     with pytest.raises(InsufficientPrivilege), sessions[who].cursor().copy(f"COPY public.{table} FROM STDIN"):
@@ -190,9 +255,15 @@ def test_the_privileges_on_a_table_are_these_and_no_others(sessions: dict[str, S
           FROM pg_class, aclexplode(relacl) WHERE oid = %s::regclass AND grantee <> relowner""",
         [f"public.{table}"],
     )
-    expected = {(f"tracking_{role}", "SELECT", False) for role in ("app", "sealer", "auditor")}
-    expected |= {("tracking_app", "INSERT", False)} if table in ISSUING else set()
-    expected |= {("tracking_sealer", "INSERT", False)} if table in APPENDED else set()
+    expected = set()
+    for who in ("application", *MEMBERS):
+        role = "tracking_app" if who == "application" else f"tracking_{who}"
+        may = {
+            "SELECT": table not in UNREAD[who],
+            "INSERT": table in INSERTED[who],
+            "DELETE": who == "reporter" and table in PARTS,
+        }
+        expected |= {(role, privilege, False) for privilege, granted_to_it in may.items() if granted_to_it}
     assert set(granted) == expected
 
 
@@ -202,10 +273,12 @@ def test_the_privileges_on_single_columns_are_these_updates_and_no_others(sessio
           FROM pg_class c JOIN pg_attribute ON attrelid = c.oid, aclexplode(attacl)
          WHERE relnamespace = 'public'::regnamespace""")
     assert set(granted) == {
-        *((table, column, "tracking_sealer", "UPDATE", False) for table in UPDATES for column in UPDATES[table]),
-        *(("api_key", column, "tracking_app", "UPDATE", False) for column in USED),
-        *(("staff_user", column, "tracking_app", "UPDATE", False) for column in STAFF),
-        *(("staff_try", column, "tracking_app", "UPDATE", False) for column in ("tries", "tried_at")),
+        (table, column, role, "UPDATE", False)
+        for who, role in (
+            *(("application", "tracking_app"), ("sealer", "tracking_sealer"), ("reporter", "tracking_reporter")),
+        )
+        for table, columns in (UPDATES[who] | (STAFF if who == "application" else {})).items()
+        for column in columns
     }
 
 
@@ -215,7 +288,7 @@ def test_everything_in_the_schema_belongs_to_the_owner_who_can_not_log_in(sessio
         UNION SELECT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace""")
     assert set(owners) == {("tracking_owner",)}
     roles = sessions["superuser"].execute("SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname ~ '^tracking_'")
-    groups = {"tracking_owner", "tracking_app", "tracking_sealer", "tracking_auditor"}
+    groups = {"tracking_owner", "tracking_app", "tracking_sealer", "tracking_auditor", "tracking_reporter"}
     assert {role for role, may_log_in in roles if not may_log_in} == groups
 
 

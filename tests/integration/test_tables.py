@@ -7,10 +7,10 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.models import Model
-from psycopg.errors import CheckViolation, NotNullViolation, UniqueViolation
+from psycopg.errors import CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation
 
 from tests.plugin import Database
-from tests.support.rows import INSERTS, TABLES, Session, contents
+from tests.support.rows import BORN, INSERTS, KEYLESS, TABLES, Session, contents
 
 MODELS = {
     model._meta.db_table: model
@@ -50,6 +50,8 @@ BAD_EVENTS = {
     "an API key that JSON can't hold": ("principal", "1::bigint << 53", "principal_is_exact_in_json"),
     "API key 0": ("principal", "0", "principal_is_exact_in_json"),
 }
+REPORT = "INSERT INTO daily_report (size, total, day, root, signature, digest, document) VALUES"
+CORRECTION = "INSERT INTO daily_correction (first_leaf, end_leaf, total, day, digest, document) VALUES"
 BAD_ROWS = {
     "a block of a 42-bit serial": (
         "INSERT INTO number_block (id, writer) VALUES (1::bigint << 31, 1)",
@@ -67,6 +69,48 @@ BAD_ROWS = {
     "shard 32": (
         "INSERT INTO allocator (id, key_fingerprint, shard) VALUES (gen_random_uuid(), '', 32)",
         "shard_has_5_bits",
+    ),
+    "a part without leaves": (
+        "INSERT INTO rollup_part (first_leaf, end_leaf, time_zone) VALUES (7, 7, 'UTC')",
+        "part_has_leaves",
+    ),
+    "a count of nothing": (
+        "INSERT INTO daily_total (count, day, weight_band, origin, destination) VALUES (0, now(), 0, 'MY', 'ID')",
+        "total_counts_something",
+    ),
+    "a customer's count of nothing": (
+        "INSERT INTO daily_usage VALUES (0, now(), 0, sha256('a'), 'MY', 'ID')",
+        "usage_counts_something",
+    ),
+    "leaves that were counted by no zone": ("UPDATE rollup_state SET leaves = 1", "counted_days_have_a_zone"),
+    "a position before the first leaf": (
+        "UPDATE rollup_state SET leaves = -1, time_zone = 'a'",
+        "position_is_a_size",
+    ),
+    "a position beside the one": ("INSERT INTO rollup_state (singleton) VALUES (false)", "there_is_one_position"),
+    "a report of more than there is": (
+        f"{REPORT} (1, 2, now(), sha256(''), decode(repeat('34', 64), 'hex'), sha256('a'), 'a')",
+        "report_counts_leaves",
+    ),
+    "a report that nobody signed": (
+        f"{REPORT} (1, 1, now(), sha256(''), NULL, sha256('a'), 'a')",
+        "report_is_signed",
+    ),
+    "a report whose hash is another's": (
+        f"{REPORT} (1, 1, now(), sha256(''), decode(repeat('34', 64), 'hex'), sha256('a'), 'b')",
+        "report_digest_is_sha256",
+    ),
+    "a correction by nothing": (
+        f"{CORRECTION} (1, 2, 0, now(), sha256('a'), 'a')",
+        "correction_counts_leaves",
+    ),
+    "a correction whose hash is another's": (
+        f"{CORRECTION} (1, 2, 1, now(), sha256('a'), 'b')",
+        "correction_digest_is_sha256",
+    ),
+    "a check of leaves backwards": (
+        "INSERT INTO ledger_check (first_leaf, end_leaf, faults) VALUES (2, 1, '{}')",
+        "check_has_a_range",
     ),
     "an allocator beside the one": (
         "INSERT INTO allocator (id, key_fingerprint, shard, singleton) VALUES (gen_random_uuid(), '', 0, false)",
@@ -143,15 +187,17 @@ def test_an_event_lacks_nothing_but_the_api_key(session: Session, column: str) -
 
 
 @pytest.mark.parametrize(("statement", "constraint"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_a_bad_row_of_the_allocator_is_refused(session: Session, statement: str, constraint: str) -> None:
+def test_a_bad_row_of_another_table_is_refused(session: Session, statement: str, constraint: str) -> None:
     with pytest.raises(CheckViolation) as refused, session.transaction(force_rollback=True):
         session.execute(statement)
     assert refused.value.diag.constraint_name == constraint
 
 
-@pytest.mark.parametrize("table", [table for table in TABLES if table not in {"tree_state", "checkpoint"}])
+@pytest.mark.parametrize("table", [table for table in TABLES if table not in {*BORN, *KEYLESS}])
 def test_nothing_is_written_twice(session: Session, table: str) -> None:
     with session.transaction(force_rollback=True):
+        if table == "daily_correction":
+            session.execute(INSERTS["daily_report"])
         session.execute(INSERTS[table])
         with pytest.raises(UniqueViolation), session.transaction():
             session.execute(INSERTS[table])
@@ -177,4 +223,9 @@ def test_a_new_log_is_one_tree_without_leaves(session: Session) -> None:
     tree = session.execute("""
         SELECT size, published_size, closed_below, root, published_root, published_signature, edge FROM tree_state""")
     assert tree.fetchall() == [(0, 0, 0, nothing, nothing, None, [])]
-    assert {table for table, rows in contents(session).items() if rows} == {"tree_state"}
+    assert {table for table, rows in contents(session).items() if rows} == set(BORN)
+
+
+def test_a_day_without_a_report_is_not_corrected(session: Session) -> None:
+    with pytest.raises(ForeignKeyViolation), session.transaction(force_rollback=True):
+        session.execute(INSERTS["daily_correction"])

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from core.embedded import postgres
-from issuance.management.commands import verify_ledger
+from core.progress import Progress
 from ledger.domain.note import SignerKey
 from tests.logs import LOGS
 from tests.plugin import CLUSTER, LEDGER_KEY, ROOT, Database
@@ -183,7 +183,7 @@ def test_it_reads_and_never_writes(database: Database, monkeypatch: pytest.Monke
                 )
             )
 
-    monkeypatch.setattr(verify_ledger.Progress, "show", show)
+    monkeypatch.setattr(Progress, "show", show)
     assert verify(database).code == 0
     assert f"{postgres.SERVING_LOGIN} nothing" in told
 
@@ -197,7 +197,7 @@ def test_progress_is_a_line_now_and_then_or_a_bar_on_a_terminal(monkeypatch: pyt
     monkeypatch.setattr(time, "monotonic", lambda: next(moments))
     plain = io.StringIO()
     monkeypatch.setattr(sys, "stderr", plain)
-    progress = verify_ledger.Progress()
+    progress = Progress()
     for done in range(100, 1_300, 100):
         progress.show(done, 1_200)
     progress.end()
@@ -205,7 +205,7 @@ def test_progress_is_a_line_now_and_then_or_a_bar_on_a_terminal(monkeypatch: pyt
 
     bar = Terminal()
     monkeypatch.setattr(sys, "stderr", bar)
-    progress = verify_ledger.Progress()
+    progress = Progress()
     progress.show(600, 1_200)
     progress.show(1_200, 1_200)
     progress.end()

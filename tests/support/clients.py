@@ -16,6 +16,7 @@ STEPS: Final = {
     "problem": {"GET /next-tracking-number", "GET /v1/tracking-numbers/{number}/proof"},
     "look_up": {"GET /v1/tracking-numbers/{number}"},
     "pages": {"GET /v1/tracking-numbers"},
+    "daily": {"GET /v1/reports/daily", "GET /v1/reports/daily/{day}"},
 }
 """Each is a program of that name in each language; it is made and run once the operations that it needs are there."""
 READY: Final = [step for step, needed in STEPS.items() if not needed & PENDING]

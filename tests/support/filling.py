@@ -45,8 +45,9 @@ _RUNS = """
       FROM issuance_event WHERE serial >> 10 < %s GROUP BY serial >> 10"""
 _PUBLISHED = """
     UPDATE tree_state SET size = sealed, published_size = sealed, root = sha256('filled'),
-                          published_root = sha256('filled'), published_signature = decode(repeat('00', 64), 'hex')
-      FROM (SELECT sum(leaves) AS sealed FROM run) AS runs"""
+                          published_root = sha256('filled'), published_signature = decode(repeat('00', 64), 'hex'),
+                          closed_below = closed
+      FROM (SELECT sum(leaves) AS sealed, max(last_serial >> 10) + 1 AS closed FROM run) AS runs"""
 
 
 def fill(database: Database, count: int, *, moment: str = STEADY, unsealed_blocks: int = 0) -> None:

@@ -1,72 +1,80 @@
-"""Reports for tests: leaves rolled up by hand, days closed, and what must be said of them, by the entries alone."""
+"""What the roll-up has counted, and what it must have: one GROUP BY over the events, or Python's own calendar."""
 
 from collections import Counter
-from collections.abc import Iterable
-from datetime import date, datetime
-from typing import Any
+from datetime import date
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import httpx
 import psycopg
 
-from ledger.domain.note import SignerKey
 from reports import rollup
-from reports.domain.document import Count, Report
-from reports.rollup import MOST_LEAVES, Position
 from reports.session import Turn, session, turn
-from tests.plugin import LEDGER_KEY, Database
-from tests.support.keys import bearer
-from tests.support.web import ask
+from tests.plugin import Database
 
-PATH = "/v1/reports/daily"
+type Counts = dict[tuple[Any, ...], int]
 
-type Cell = tuple[str, str, str, int, int]
-"""Day, origin, destination, weight band, count."""
-
-
-def ask_reports(port: int, key: str, path: str = "", **headers: str) -> httpx.Response:
-    """One request below the path of the daily reports; ``path`` may be a query."""
-    return ask(port, PATH + path, **bearer(key), **headers)
+_USAGE = "SELECT day, customer_tag, origin, destination, weight_band, count FROM daily_usage"
+_TOTAL = "SELECT day, origin, destination, weight_band, count FROM daily_total"
+# The leaves by the runs alone, one by one: not as the roll-up finds them.
+_LEAVES = """
+    SELECT e.requested_at, e.customer_tag, e.origin, e.destination, e.weight_band
+      FROM issuance_event e
+     WHERE EXISTS (SELECT FROM run r WHERE e.serial BETWEEN r.first_serial AND r.last_serial)"""
 
 
-def roll_up(database: Database, *, steps: int | None = None, most: int = MOST_LEAVES, zone: str = "UTC") -> Position:
-    """Roll up to the sealed head, or some steps on."""
+class Counted(NamedTuple):
+    """Counts by day, customer, route and weight band, and without the customer."""
+
+    usage: Counts
+    total: Counts
+
+
+def counted(database: Database) -> Counted:
+    """What the tables have."""
+    with psycopg.connect(database.owner_url) as connection:
+        return Counted(
+            *({row[:-1]: row[-1] for row in connection.execute(statement.encode())} for statement in (_USAGE, _TOTAL))
+        )
+
+
+def expected(database: Database, zone: str = "UTC") -> Counted:
+    """What they must have of all leaves that there are, by the days of Python's time zones."""
+    calendar = ZoneInfo(zone)
+    usage: Counter[tuple[Any, ...]] = Counter()
+    with psycopg.connect(database.owner_url) as connection:
+        for moment, *rest in connection.execute(_LEAVES):
+            usage[moment.astimezone(calendar).date(), *rest] += 1
+    total: Counter[tuple[Any, ...]] = Counter()
+    for (day, _, *rest), count in usage.items():
+        total[day, *rest] += count
+    return Counted(dict(usage), dict(total))
+
+
+def roll_up(database: Database, zone: str = "UTC", most: int = rollup.MOST_LEAVES) -> int:
+    """Count all there is, and say in how many steps."""
     with session(database.reporter_url) as connection, turn(connection, Turn.COUNTING) as mine:
         assert mine
-        position = rollup.position(connection)
-        while position.leaves < position.size and steps != 0:
-            position = rollup.step(connection, zone, most)
-            steps = None if steps is None else steps - 1
-        return position
+        steps = 0
+        place = rollup.position(connection)
+        while place.leaves < place.size:
+            place = rollup.step(connection, zone, most)
+            steps += 1
+        return steps
 
 
-def close(database: Database, day: date, *, zone: str = "UTC") -> Report:
-    """Write the report of a day, of what is rolled up."""
+def position(database: Database) -> int:
+    """How many leaves are counted."""
     with psycopg.connect(database.owner_url) as connection:
-        tree = connection.execute("SELECT published_size, published_root, published_signature FROM tree_state")
-        found = tree.fetchone()
-        assert found is not None
-        counts = connection.execute(
-            "SELECT origin, destination, weight_band, count FROM daily_total WHERE day = %s ORDER BY 1, 2, 3", [day]
-        )
-        name = SignerKey.parse(LEDGER_KEY).verifier.name
-        report = Report(day, zone, name, *found, tuple(Count(*row) for row in counts))
-        connection.execute(
-            "INSERT INTO daily_report (day, size, total, root, signature, digest, document)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            [day, report.size, report.total, report.root, report.signature, report.digest, report.document.decode()],
-        )
-        return report
+        return rollup.position(connection).leaves
 
 
-def cells(log: Iterable[dict[str, Any]], zone: str = "UTC") -> list[Cell]:
-    """What entries of the log come to, in order."""
-    of = ZoneInfo(zone)
-    counted = Counter(
-        (
-            datetime.fromisoformat(entry["requested_at"]).astimezone(of).date().isoformat(),
-            *(entry["origin"], entry["destination"], entry["weight_band"]),
-        )
-        for entry in log
-    )
-    return [(*cell, count) for cell, count in sorted(counted.items())]
+def documents(database: Database, table: str) -> list[tuple[date, str]]:
+    """Day and document of each row of ``daily_report`` or ``daily_correction``, in order."""
+    with psycopg.connect(database.owner_url) as connection:
+        return connection.execute(f"SELECT day, document FROM {table} ORDER BY created_at, day".encode()).fetchall()
+
+
+def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
+    """First leaf, end, day and faults of all that was checked, in order."""
+    with psycopg.connect(database.owner_url) as connection:
+        return connection.execute("SELECT first_leaf, end_leaf, day, faults FROM ledger_check ORDER BY id").fetchall()

@@ -26,8 +26,31 @@ INSERTS = {
     "run": "INSERT INTO public.run (first_leaf, first_serial, last_serial, leaves) VALUES (0, 1, 1, 1)",
     "tile": "INSERT INTO public.tile (position, level, hashes) VALUES (0, 0, decode(repeat('12', 8192), 'hex'))",
     "checkpoint": "INSERT INTO public.checkpoint (size, signature) VALUES (1, decode(repeat('34', 64), 'hex'))",
+    "rollup_state": "INSERT INTO public.rollup_state DEFAULT VALUES",
+    "daily_usage": """
+        INSERT INTO public.daily_usage (count, day, weight_band, customer_tag, origin, destination)
+        VALUES (1, '2026-11-22', 4, decode(repeat('ab', 32), 'hex'), 'MY', 'ID')""",
+    "daily_total": """
+        INSERT INTO public.daily_total (count, day, weight_band, origin, destination)
+        VALUES (1, '2026-11-22', 4, 'MY', 'ID')""",
+    "rollup_part": "INSERT INTO public.rollup_part (first_leaf, end_leaf, time_zone) VALUES (0, 1, 'UTC')",
+    "rollup_part_usage": """
+        INSERT INTO public.rollup_part_usage (first_leaf, count, day, weight_band, customer_tag, origin, destination)
+        VALUES (0, 1, '2026-11-22', 4, decode(repeat('ab', 32), 'hex'), 'MY', 'ID')""",
+    "daily_report": """
+        INSERT INTO public.daily_report (size, total, day, root, signature, digest, document)
+        VALUES (1, 1, '2026-11-22', sha256(''), decode(repeat('34', 64), 'hex'), sha256('{}'), '{}')""",
+    "daily_correction": """
+        INSERT INTO public.daily_correction (first_leaf, end_leaf, total, day, digest, document)
+        VALUES (1, 2, 1, '2026-11-22', sha256('{}'), '{}')""",
+    "ledger_check": """
+        INSERT INTO public.ledger_check (id, first_leaf, end_leaf, faults) OVERRIDING SYSTEM VALUE
+        VALUES (1, 0, 1, '{}')""",
 }
-"""A row for each table; that of ``tree_state`` is there from the migration on, so this one is always refused."""
+"""A row for each table; those of ``BORN`` are there from the migration on, so these are always refused."""
+BORN = ("tree_state", "rollup_state")
+KEYLESS = ("checkpoint", "rollup_part_usage")
+"""These have no key that an INSERT could conflict with."""
 
 KEYS = {
     "issuance_event": "number",
@@ -40,17 +63,29 @@ KEYS = {
     "run": "first_serial",
     "tile": "position",
     "checkpoint": "size",
+    "rollup_state": "singleton",
+    "daily_usage": "customer_tag",
+    "daily_total": "day",
+    "rollup_part": "first_leaf",
+    "rollup_part_usage": "first_leaf",
+    "daily_report": "size",
+    "daily_correction": "first_leaf",
+    "ledger_check": "first_leaf",
 }
 """A column that nobody may change."""
 
 TABLES = tuple(INSERTS)
 ISSUING = TABLES[:5]
 """Written by the application."""
-LOG = TABLES[5:]
+LOG = TABLES[5:10]
 """Written by the sealer."""
+REPORTS = TABLES[10:]
+"""Written by the reporter."""
+COUNTS = ("rollup_state", "daily_usage", "daily_total", "rollup_part", "rollup_part_usage")
+"""Those of the reporter that can be made anew, and so may change."""
 GROWING = ("tree_state", "block_cursor", "run", "api_key")
-"""Those whose rows change as the log grows or a key is used; all others are append-only."""
-APPEND_ONLY = tuple(table for table in TABLES if table not in GROWING)
+"""Those whose rows change as the log grows or a key is used, and are never removed."""
+APPEND_ONLY = tuple(table for table in TABLES if table not in {*GROWING, *COUNTS})
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -70,12 +105,12 @@ def contents(session: Session) -> dict[str, list[str]]:
 
 
 def attempts(tables: Iterable[str], statements: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Every table with the name of every statement; a checkpoint has no key that an INSERT could conflict with."""
+    """Every table with the name of every statement that can be made for it."""
     return [
         (table, name)
         for table in tables
         for name, statement in statements.items()
-        if not (table == "checkpoint" and "ON CONFLICT" in statement)
+        if not (table in KEYLESS and "ON CONFLICT" in statement)
     ]
 
 

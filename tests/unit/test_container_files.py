@@ -11,8 +11,9 @@ import msgspec
 import pytest
 import yaml
 
-from core.databases import APPLICATION_ROLE, SEALER_ROLE
+from core.databases import APPLICATION_ROLE, REPORTER_ROLE, SEALER_ROLE
 from core.embedded import secrets
+from core.embedded.__main__ import BEAT, WORKER
 from core.env import Env, SettingsError, load
 from ledger import runtime
 from ledger.domain.note import SignerKey
@@ -22,7 +23,11 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 RAILWAY: dict[str, Any] = json.loads((ROOT / "railway.json").read_text())
-OURS = ("migrate", "web", "sealer")
+OURS = ("migrate", "web", "sealer", "worker", "beat")
+PASSWORDS_AND_KEYS = (
+    *("DB_OWNER_PASSWORD", "DB_SERVING_PASSWORD", "DB_SEALING_PASSWORD", "DB_REPORTING_PASSWORD"),
+    *("SECRET_KEY", "NUMBER_KEY"),
+)
 SIGNER = SignerKey.make("tracking.example/log")
 SETTINGS = {field.encode_name: field for field in msgspec.structs.fields(Env)}
 
@@ -65,7 +70,7 @@ def test_compose_gives_settings_that_exist_and_the_secrets_that_production_needs
 
 def settings_of(service: str) -> Env:
     """The settings that a service of the compose file reads, given a file .env as its head asks for."""
-    dotenv = dict.fromkeys(("DB_SERVING_PASSWORD", "DB_SEALING_PASSWORD", "SECRET_KEY", "NUMBER_KEY"), "5e" * 32)
+    dotenv = dict.fromkeys(PASSWORDS_AND_KEYS, "5e" * 32)
     dotenv |= {"CUSTOMER_TAG_KEYS": f"1:{'5e' * 32}", "ALLOWED_HOSTS": "tracking.example"}
     dotenv |= {"LEDGER_KEY": SIGNER.export(), "LEDGER_VERIFIER_KEY": str(SIGNER.verifier)}
 
@@ -87,7 +92,7 @@ def test_the_sealers_sign_and_the_web_processes_only_verify() -> None:
     sealing, serving = settings_of("sealer"), settings_of("web")
     assert runtime.signer(sealing).verifier.id == runtime.verifier(serving).id == SIGNER.verifier.id
     assert sealing.database_sealer_url == f"postgresql://tracking_seal:{'5e' * 32}@db/tracking"
-    for service in ("web", "migrate"):
+    for service in set(OURS) - {"sealer"}:
         with pytest.raises(SettingsError, match="signing half"):
             runtime.signer(settings_of(service))
         assert "SEALING" not in json.dumps(COMPOSE["services"][service])
@@ -101,9 +106,36 @@ def test_two_sealers_run_and_hear_that_they_are_told_to_stop() -> None:
     assert sealer["healthcheck"] == {"disable": True}, "the image's asks a web process"
 
 
+@pytest.mark.parametrize(("service", "program"), [("worker", WORKER), ("beat", BEAT)])
+def test_what_counts_runs_as_under_make_run_with_a_login_and_a_queue_of_its_own(
+    service: str, program: tuple[str, ...]
+) -> None:
+    given = COMPOSE["services"][service]
+    assert tuple(given["command"]) == program
+    assert given["init"] is True
+    assert given["healthcheck"] == {"disable": True}, "the image's asks a web process"
+    env = settings_of(service)
+    assert env.database_reporter_url == f"postgresql://tracking_report:{'5e' * 32}@db/tracking"
+    assert env.redis_url == "redis://valkey:6379/0"
+    assert env.report_time_zone == settings_of("web").report_time_zone == "UTC"
+
+
+def test_the_queue_is_no_ones_but_theirs_and_keeps_nothing() -> None:
+    valkey = COMPOSE["services"]["valkey"]
+    assert valkey["command"] == ["valkey-server", "--save", ""]
+    assert not {"ports", "volumes"} & set(valkey)
+    for service in ("web", "sealer", "migrate"):
+        assert "REDIS_URL" not in COMPOSE["services"][service]["environment"]
+        assert "REPORTING" not in json.dumps(COMPOSE["services"][service])
+
+
 def test_each_login_is_made_with_the_role_that_it_takes_on() -> None:
     made = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD \S+ IN ROLE (\w+);", COMPOSE_TEXT))
-    assert made == {"tracking_web": APPLICATION_ROLE, "tracking_seal": SEALER_ROLE}
+    assert made == {
+        "tracking_web": APPLICATION_ROLE,
+        "tracking_seal": SEALER_ROLE,
+        "tracking_report": REPORTER_ROLE,
+    }
     for role in made.values():
         assert f"CREATE ROLE {role} NOLOGIN;" in COMPOSE_TEXT
 
@@ -112,7 +144,7 @@ def test_no_secret_has_a_default_or_a_value_in_the_file() -> None:
     pattern = r"[A-Z_]*(?:PASSWORD|KEYS?)\b"
     used = re.findall(rf"\$\{{({pattern})(:\?[^}}]+)?", COMPOSE_TEXT)
     assert {name for name, _ in used} == {
-        *("DB_OWNER_PASSWORD", "DB_SERVING_PASSWORD", "DB_SEALING_PASSWORD", "SECRET_KEY", "NUMBER_KEY"),
+        *PASSWORDS_AND_KEYS,
         *("CUSTOMER_TAG_KEYS", "LEDGER_KEY", "LEDGER_VERIFIER_KEY"),
     }
     assert all(message for _, message in used)
@@ -121,7 +153,7 @@ def test_no_secret_has_a_default_or_a_value_in_the_file() -> None:
 
 def test_only_migrations_are_given_the_owners_login() -> None:
     assert "DATABASE_OWNER_URL" in COMPOSE["services"]["migrate"]["environment"]
-    for service in ("web", "sealer"):
+    for service in set(OURS) - {"migrate"}:
         assert "OWNER" not in json.dumps(COMPOSE["services"][service])
 
 

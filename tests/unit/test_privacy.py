@@ -30,6 +30,7 @@ REDIRECTED = {
     "unit/test_publication.py": "mount(8)",
     "integration/test_gunicorn_conf.py": "ends before it serves",
     "integration/test_start_refused.py": "ends before it serves",
+    "integration/test_tasks.py": "ends before it serves",
     "integration/test_process.py": "ends before it serves",
     "integration/test_ledger_commands.py": "has no database",
     "integration/test_verify_doc.py": "has no database",

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from ledger.domain import tiles
 from ledger.domain.growth import Growth
 from ledger.domain.merkle import (
+    Node,
     Range,
     consistency_path,
+    fold,
     inclusion_path,
     leaf_hash,
+    nodes,
     verify_consistency,
     verify_inclusion,
 )
@@ -243,6 +246,31 @@ def test_a_tile_that_ends_before_the_hash_is_refused(leaves: Range, place: Place
     assert len(tiles.hashes([leaves], {place: tile})) == 1
     with pytest.raises(ValueError, match="is too short"):
         tiles.hashes([leaves], {place: tile[:-missing]})
+
+
+@given(leaves_of_a_tree)
+def test_the_insides_of_tiles_give_the_same_hashes(place: tuple[int, int]) -> None:
+    index, size = place
+    path = inclusion_path(index, size)
+    rows = {place: tiles.interior(tile) for place, tile in tiles_for(path, size).items()}
+    found = [fold([tiles.node_in(rows, node) for node in nodes(leaves)]) for leaves in path]
+    assert found == [mth(*leaves) for leaves in path]
+
+
+@pytest.mark.parametrize("missing", [1, 32, 64, 96])
+def test_the_inside_of_a_tile_has_no_hash_over_what_it_lacks(missing: int) -> None:
+    tile = b"".join(LEAVES[:4])[:-missing]
+    if missing % 32:
+        with pytest.raises(ValueError, match="ends within a hash"):
+            tiles.interior(tile)
+    else:
+        rows = {Place(0, 0): tiles.interior(tile)}
+        for node in (Node(0, 3), Node(1, 1), Node(2, 0)):
+            with pytest.raises(ValueError, match="is too short"):
+                tiles.node_in(rows, node)
+        assert tiles.node_in(rows, Node(0, 0)) == LEAVES[0]
+    with pytest.raises(KeyError):
+        tiles.node_in({}, Node(0, 0))
 
 
 def test_a_tile_is_split_into_its_hashes() -> None:

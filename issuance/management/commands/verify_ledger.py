@@ -1,6 +1,5 @@
 """``manage.py verify_ledger``: recompute the whole log from the event rows, and say what does not fit."""
 
-import sys
 import time
 from typing import Any
 
@@ -11,6 +10,7 @@ from psycopg import sql
 
 from core.databases import APPLICATION_ROLE
 from core.env import Env, SettingsError
+from core.progress import Progress
 from issuance.runtime import numbering
 from ledger import runtime
 from ledger.domain.note import NoteError, VerifierKey
@@ -19,7 +19,6 @@ from ledger.verify import Verdict, verify
 
 FAULTS, NOT_CHECKED = 1, 2
 """Exit codes."""
-_BAR = 40
 
 
 class Command(BaseCommand):
@@ -71,30 +70,3 @@ class Command(BaseCommand):
         if verdict.faults:
             raise CommandError("The ledger is not what was signed.", returncode=FAULTS)
         self.stdout.write("Everything fits.")
-
-
-class Progress:
-    """A bar on a terminal, a line every five seconds elsewhere."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._said = time.monotonic()
-        self._shown = False
-
-    def show(self, done: int, of: int) -> None:
-        """Say how far it is, if it is time to."""
-        if time.monotonic() - self._said < (0.1 if self._terminal else 5):
-            return
-        self._said = time.monotonic()
-        if self._terminal:
-            filled = min(_BAR, round(done / max(of, 1) * _BAR))
-            sys.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {done:,} of {of:,} leaves ")
-            self._shown = True
-        else:
-            sys.stderr.write(f"{done:,} of {of:,} leaves\n")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Leave the bar's line."""
-        if self._shown:
-            sys.stderr.write("\n")

@@ -1,0 +1,68 @@
+"""Whoever counts is killed at any moment, and so are the database's sessions: each leaf is counted once."""
+
+import functools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psycopg
+
+from tests.plugin import ROOT, Database
+from tests.support.filling import fill
+from tests.support.processes import eventually
+from tests.support.reports import counted, expected, position, roll_up
+
+EVENTS = 32 * 8192
+MOST = 1024
+ROUNDS = 25
+# Of this database, whatever they do; their workers end then.
+_END_SESSIONS = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+     WHERE application_name = 'tracking-reporter' AND datname = current_database()"""
+
+_COUNTED = """
+    SELECT leaves, (SELECT sum(count) FROM daily_usage), (SELECT sum(count) FROM daily_total) FROM rollup_state"""
+
+
+def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Database) -> None:
+    fill(database, EVENTS)
+    chance = random.Random(5)
+    ended = 0
+    with psycopg.connect(database.owner_url, autocommit=True) as superuser:
+        for round_ in range(ROUNDS):
+            before = position(database)
+            assert before < EVENTS, f"done after {round_} rounds"
+            workers = [start(database) for _ in range(2)]
+            assert eventually(functools.partial(moved, database, before), 60), before
+            time.sleep(chance.uniform(0, 0.03))
+            if round_ % 4 == 0:
+                ((sessions,),) = superuser.execute(_END_SESSIONS.encode()).fetchall()
+                ended += sessions
+            for worker in workers:
+                worker.send_signal(signal.SIGKILL)
+                worker.wait()
+            assert of_position(database), "more or less is counted than the position says"
+    assert ended > 0, "no session was ended at work"
+    roll_up(database)
+    assert position(database) == EVENTS
+    assert counted(database) == expected(database)
+
+
+def of_position(database: Database) -> bool:
+    """Whether as many leaves are counted as the position says, in both tables."""
+    with psycopg.connect(database.owner_url) as connection:
+        found = connection.execute(_COUNTED.encode()).fetchone()
+    assert found is not None
+    return len(set(found)) == 1
+
+
+def moved(database: Database, before: int) -> bool:
+    return position(database) > before
+
+
+def start(database: Database) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tests.support.counting", database.reporter_url, str(MOST)]
+    return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stderr=subprocess.DEVNULL)

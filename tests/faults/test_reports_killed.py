@@ -1,0 +1,148 @@
+"""Worker, its children, beat, Valkey and PostgreSQL killed while issuing: in the end each event is counted once."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import psycopg
+import pytest
+
+from core.embedded.valkey import Valkey
+from tests.logs import LOGS
+from tests.plugin import Cluster, Database
+from tests.support import ledger, ticking
+from tests.support.load import load
+from tests.support.processes import eventually
+from tests.support.sealing import Sealer, published, until_published
+from tests.support.service import ServiceFactory
+from tests.support.ticking import Celery, check_counts, counted, until_counted
+
+KILLS = {"worker": 8, "child": 18, "beat": 6, "valkey": 9, "postgresql": 9}
+"""50 in all."""
+OPEN_SECONDS = 2.0
+"""How long a kill waits for a transaction that counts."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets."""
+    made = Path(tempfile.mkdtemp(prefix="rk-"))
+    yield made
+    LOGS.read()
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def broker(folder: Path) -> Iterator[Valkey]:
+    LOGS.follow("Valkey", folder / "v/log")
+    with Valkey(folder / "v") as server:
+        yield server
+
+
+class Scene:
+    """Everything that counts, and may be killed."""
+
+    def __init__(self, cluster: Cluster, database: Database, broker: Valkey) -> None:
+        self.cluster = cluster
+        self.database = database
+        self.broker = broker
+        self.worker: Celery = ticking.worker(database, broker)
+        self.beat: Celery = ticking.beat(database, broker)
+        self.in_transaction = 0
+        """How many kills met a transaction that counts."""
+
+    def until_it_counts(self) -> None:
+        """Return when a transaction that counts is open, or none comes."""
+        deadline = time.monotonic() + OPEN_SECONDS
+        with psycopg.connect(self.cluster.server.url(), autocommit=True) as session:
+            while time.monotonic() < deadline:
+                ((busy,),) = session.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tracking-reporter'"
+                    " AND xact_start IS NOT NULL AND query !~ 'pg_try_advisory_lock'"
+                )
+                if busy:
+                    self.in_transaction += 1
+                    return
+
+    def kill_worker(self) -> None:
+        self.worker.kill()
+        self.worker = ticking.worker(self.database, self.broker)
+
+    def kill_child(self) -> None:
+        self.worker.kill_pool()
+
+    def kill_beat(self) -> None:
+        self.beat.kill()
+        self.beat = ticking.beat(self.database, self.broker)
+
+    def kill_valkey(self) -> None:
+        os.kill(self.broker.pid, signal.SIGKILL)
+        self.broker.stop()
+        shutil.rmtree(self.broker.home / "appendonlydir")
+        self.broker.start()
+
+    def kill_postgresql(self) -> None:
+        os.kill(self.cluster.server.pid, signal.SIGQUIT)  # the immediate shutdown: as a crash
+        assert eventually(lambda: not self.cluster.server.running)
+        self.cluster.server.start()
+
+    def stop(self) -> None:
+        """Stop what counts."""
+        self.worker.stop()
+        self.beat.stop()
+
+
+def test_killed_fifty_times_while_issuing_every_event_is_counted_once(
+    folder: Path, broker: Valkey, service: ServiceFactory
+) -> None:
+    cluster = Cluster(folder / "c")
+    done = Event()
+    with ExitStack() as stack:
+        stack.callback(cluster.server.stop)
+        own = cluster.create()
+        running = service(own, WEB_CONCURRENCY="2")
+        stack.callback(running.stop)
+
+        def issue() -> Counter[int]:
+            statuses: Counter[int] = Counter()
+            while not done.is_set():
+                outcome = asyncio.run(load(running.port, 40, connections=4))
+                statuses.update(answer.status for answer in outcome.answers)
+                time.sleep(0.05)
+            return statuses
+
+        stack.enter_context(Sealer(own, LOG_LEVEL="WARNING"))
+        scene = Scene(cluster, own, broker)
+        stack.callback(scene.stop)
+        until_counted(own, 0)
+        issuing = stack.enter_context(ThreadPoolExecutor(1)).submit(issue)
+        stack.callback(done.set)
+        until_counted(own, 1)
+        seed = random.randrange(10**6)
+        print(f"seed {seed}")  # noqa: T201 - shown if it fails
+        chance = random.Random(seed)
+        victims = [name for name, times in KILLS.items() for _ in range(times)]
+        chance.shuffle(victims)
+        kill: dict[str, Callable[[], None]] = {name: getattr(scene, f"kill_{name}") for name in KILLS}
+        for victim in victims:
+            time.sleep(chance.random() * 0.4)
+            scene.until_it_counts()
+            time.sleep(chance.random() * 0.01)
+            kill[victim]()
+        done.set()
+        answered = issuing.result(60)
+        until_published(own, ledger.count(own.owner_url), 60)
+        until_counted(own, published(own), 60)
+        check_counts(own)
+        assert counted(own) == ledger.count(own.owner_url) >= answered[200] > 1000
+        assert scene.in_transaction >= 20, "kills meet transactions that count"

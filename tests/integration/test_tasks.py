@@ -1,0 +1,184 @@
+"""Worker and beat on a real Valkey: what is issued is counted within seconds, and what is wrong is said once."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.embedded.__main__ import BEAT, WORKER
+from core.embedded.valkey import Valkey
+from reports import parts
+from reports.session import Turn, session, turn
+from tests.logs import LOGS
+from tests.plugin import CLUSTER, ROOT, Database
+from tests.support import ledger, ticking
+from tests.support.filling import fill
+from tests.support.load import load
+from tests.support.processes import eventually
+from tests.support.sealing import Sealer
+from tests.support.service import Service, ServiceFactory
+from tests.support.ticking import check_counts, client, counted, until_counted
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets."""
+    made = Path(tempfile.mkdtemp(prefix="tk-"))
+    yield made
+    LOGS.read()
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def broker(folder: Path) -> Iterator[Valkey]:
+    LOGS.follow("Valkey", folder / "v/log")
+    with Valkey(folder / "v") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(database: Database, service: ServiceFactory) -> Iterator[Service]:
+    """A service that issues, and a sealer."""
+    started = service(database, WEB_CONCURRENCY="1")
+    with Sealer(database, LOG_LEVEL="WARNING"):
+        yield started
+
+
+def issue(running: Service, count: int) -> int:
+    """Issue so many; how many."""
+    numbers = asyncio.run(load(running.port, count, connections=8)).numbers
+    assert len(numbers) == count
+    return count
+
+
+def queued(broker: Valkey) -> list[dict[str, Any]]:
+    """The messages that wait."""
+    return [json.loads(each) for each in client(broker).lrange("reports-0", 0, -1)]
+
+
+def test_two_workers_and_two_beats_count_what_is_issued_within_seconds_and_once(
+    database: Database, running: Service, broker: Valkey
+) -> None:
+    before = counted(database)
+    with (
+        ticking.beat(database, broker),
+        ticking.worker(database, broker),
+        ticking.beat(database, broker),
+        ticking.worker(database, broker),
+    ):
+        for round_ in range(1, 9):
+            issue(running, 100)
+            until_counted(database, before + 100 * round_)
+    check_counts(database)
+
+
+def test_the_next_tick_goes_on_when_valkey_has_lost_everything_and_that_is_said_once(
+    database: Database, running: Service, broker: Valkey, folder: Path
+) -> None:
+    said = folder / "lost"
+    before = counted(database)
+    with ticking.worker(database, broker) as worker, ticking.beat(database, broker, log=said) as beat:
+        until_counted(database, before + issue(running, 50))
+        broker.stop()
+        shutil.rmtree(broker.home / "appendonlydir")
+        assert eventually(lambda: "Ticks are lost until Redis is back" in said.read_text())
+        time.sleep(2)
+        broker.start()
+        until_counted(database, before + 50 + issue(running, 50))
+        assert worker.running
+        assert beat.running
+    check_counts(database)
+    text = said.read_text()
+    assert text.count("Ticks are lost") == text.count("Redis is back;") == 1
+    assert "Traceback" not in text
+
+
+def test_ticks_are_json_that_expires_and_no_result_is_kept(
+    database: Database, running: Service, broker: Valkey
+) -> None:
+    client(broker).flushall()
+    with ticking.beat(database, broker):
+        assert eventually(lambda: len(queued(broker)) > 5)
+    for message in queued(broker):
+        assert message["content-type"] == "application/json"
+        left = datetime.fromisoformat(message["headers"]["expires"]) - datetime.now(UTC)
+        assert 30 < left.total_seconds() < 60
+    names = {message["headers"]["task"] for message in queued(broker)}
+    assert names == {"reports.tasks.roll_up", "reports.tasks.close_days", "reports.tasks.check_leaves"}
+    before = counted(database)
+    with ticking.worker(database, broker):
+        until_counted(database, before + issue(running, 10))
+        assert eventually(lambda: queued(broker) == [])
+    assert not [key for key in client(broker).keys("*") if b"celery-task-meta" in key]
+
+
+def test_of_a_ledger_that_is_far_behind_parts_are_counted_ahead_and_joined(broker: Valkey) -> None:
+    own = CLUSTER.create()
+    fill(own, 60_000)
+
+    def ahead() -> int:
+        with ledger.reading(own.owner_url) as reader:
+            ((count,),) = reader.execute("SELECT count(*) FROM rollup_part")
+            return int(count)
+
+    with ticking.worker(own, broker, app="tests.support.fanned"):
+        with session(own.reporter_url) as busy, turn(busy, Turn.COUNTING) as mine:
+            assert mine
+            ticking.send(broker, "roll_up")
+            assert eventually(lambda: ahead() == parts.AHEAD)
+            assert counted(own) == 0
+        ticking.send(broker, "roll_up")
+        until_counted(own, 60_000)
+    check_counts(own)
+    assert ahead() == 0
+    CLUSTER.drop(own)
+
+
+def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process(
+    database: Database, running: Service, broker: Valkey, folder: Path
+) -> None:
+    said = folder / "zone"
+    with ticking.worker(database, broker):
+        ticking.send(broker, "roll_up")
+        until_counted(database, counted(database) + issue(running, 10))
+    with (
+        ticking.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris"),
+        ticking.beat(database, broker),
+    ):
+        assert eventually(lambda: said.exists() and "CRITICAL" in said.read_text())
+        time.sleep(3)
+    lines = [line for line in said.read_text().splitlines() if "Counting has stopped" in line]
+    assert 1 <= len(lines) <= 2
+    for line in lines:
+        assert "CRITICAL reports.tasks: Counting has stopped: " in line
+        assert "manage.py rebuild_reports" in line
+
+
+@pytest.mark.parametrize("program", [WORKER, BEAT], ids=["worker", "beat"])
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, "Production (DATABASE_URL is set) needs REDIS_URL for its workers; see README.md, Settings."),
+        ({"NUMBER_KEY": "abc"}, "Setting NUMBER_KEY: "),
+    ],
+    ids=["no Redis", "a wrong setting"],
+)
+def test_what_is_missing_keeps_them_from_starting_with_a_sentence(
+    database: Database, program: tuple[str, ...], settings: dict[str, str], sentence: str
+) -> None:
+    given = {**os.environ, **database.settings, **settings}
+    command = [sys.executable, "-m", *program]
+    ended = subprocess.run(command, check=False, env=given, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(sentence)
+    assert ended.stderr.count("\n") == 1
