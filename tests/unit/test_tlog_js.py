@@ -4,6 +4,7 @@ import base64
 import json
 import random
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any, Final
 
 import pytest
@@ -28,6 +29,7 @@ ENTRIES: Final = [
 ]
 LEAVES: Final = [leaf_hash(entry.encode()) for entry in ENTRIES]
 EVERY_STEP: Final = {"entry": True, "proof": True, "inclusion": True, "signature": True}
+HASH: Final = base64.b64encode(LEAVES[0]).decode()
 WITNESS: Final = f"\N{EM DASH} witness.example {base64.b64encode(b'abcd' + bytes(72)).decode()}\n"
 
 
@@ -108,6 +110,10 @@ def test_each_leaf_of_each_tree_is_proven() -> None:
         (claim(""), ["proof"], "begins with the line"),
         (claim(GOOD.replace("index 5", "index 05")), ["proof"], "no line with the index"),
         (claim(GOOD.encode() + b"\xff"), ["proof"], "not UTF-8"),
+        (claim(f"\N{BYTE ORDER MARK}{GOOD}"), ["proof"], "begins with the line"),
+        (claim(GOOD.replace("index 5\n", "index 5\nAAAA\n")), ["proof"], "base64 of 32 bytes"),
+        (claim(GOOD.replace("index 5\n", f"index 5\n{HASH}\n")), ["inclusion"], "too long for the tree"),
+        (claim(GOOD.replace(f"{GOOD.splitlines()[2]}\n", "")), ["inclusion"], "too short for the tree"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -180,9 +186,41 @@ def test_whatever_is_done_to_a_proof_it_is_judged_as_python_judges_it() -> None:
     assert 200 < sum(expected) < len(expected) / 4, (sum(expected), len(expected))
 
 
+def test_what_is_signed_and_no_checkpoint_of_the_log_is_refused_where_python_refuses_it() -> None:
+    name, tree = KEY.verifier.name, base64.b64encode(root(LEAVES[:7])).decode()
+    sizes = ("07", "+7", "-7", "7 ", " 7", "7.0", "7e0", "\N{ARABIC-INDIC DIGIT SEVEN}", "", "9" * 20)
+    signed = [
+        f"{name}\n7\n{tree}\nmore\nand more\n",
+        *(f"{name}\n{size}\n{tree}\n" for size in sizes),
+        *("\n", f"{name}\n", f"{name}\n7\n", f"{name}\n7\n\n", f"\n7\n{tree}\n", f"{name} \n7\n{tree}\n"),
+        *(f"{name}\n7\n{tree}{rest}" for rest in ("\n\n", "\n\nmore\n", " \n", "=\n")),
+        *(f"{name}\n7\n{other}\n" for other in (tree[:-1], f" {tree}", base64.b64encode(bytes(31)).decode())),
+    ]
+    head = GOOD.partition("\n\n")[0]
+    ours = [f"\N{EM DASH} {name} {base64.b64encode(KEY.verifier.id + KEY.sign(text)).decode()}\n" for text in signed]
+    texts = [f"{head}\n\n{text}\n{line}".encode() for text, line in zip(signed, ours, strict=True)]
+    assert [verdict.proven for verdict in examine([claim(text) for text in texts])] == [True] + [False] * 23
+    assert [python_accepts(text) for text in texts] == [True] + [False] * 23
+
+
+def test_lines_that_are_no_signature_and_extra_data_are_judged_as_python_judges_them() -> None:
+    short = (base64.b64encode(b"abcd"[:length]).decode() for length in range(5))
+    texts = [
+        *(f"{GOOD}\N{EM DASH} witness.example {each}\n" for each in (*short, "YWJjZGU=")),
+        *(
+            GOOD.replace("index", f"{extra}\nindex")
+            for extra in ("extra ", "extra", "extra  ", "extra YQ==", "extra YR==")
+        ),
+        GOOD.replace("index", f"extra {'A' * 4 * note.LONGEST_NOTE}\nindex"),
+    ]
+    expected = [python_accepts(text.encode()) for text in texts]
+    assert [verdict.proven for verdict in examine([claim(text) for text in texts])] == expected
+    assert sum(expected) == 3
+
+
 def test_a_proof_is_as_long_as_python_lets_it_be() -> None:
     longest = proof.write(Proof(2**63 - 1, [LEAVES[0]] * 63, GOOD.partition("\n\n")[2]))
-    longer = longest.replace(f"index {2**63 - 1}\n", f"index {2**63 - 1}\n{base64.b64encode(LEAVES[0]).decode()}\n")
+    longer = longest.replace(f"index {2**63 - 1}\n", f"index {2**63 - 1}\n{HASH}\n")
     room = note.LONGEST_NOTE - len(GOOD.partition("\n\n")[2])
     most = GOOD + WITNESS * (room // len(WITNESS))
     for text, readable in ((longest, True), (longer, False), (most, True), (most + WITNESS, False)):
@@ -190,10 +228,18 @@ def test_a_proof_is_as_long_as_python_lets_it_be() -> None:
         assert verdict.steps["proof"] is readable
 
 
+def written(name: str, kind: bytes = b"\x01") -> str:
+    """A verifier key whose id is right, whatever else it is."""
+    typed = kind + bytes(range(32))
+    return f"{name}+{sha256(name.encode() + b'\n' + typed).hexdigest()[:8]}+{base64.b64encode(typed).decode()}"
+
+
 def test_a_verifier_key_is_read_where_python_reads_it() -> None:
     keys = [VERIFIER, REKOR_KEY, "", "a", "a+b", "+cf119915+AbfK", f"{VERIFIER} ", f" {VERIFIER}", VERIFIER[:-1]]
+    keys += [written("log.test/tracking", b"\x02"), written("log test"), written("log.test"), written("x" * 256)]
+    keys += [written("\x85"), written("\N{BYTE ORDER MARK}"), written("")]
     keys += [VERIFIER[:at] + other + VERIFIER[at + 1 :] for at in range(len(VERIFIER)) for other in "aZ0+ =\n"]
-    expected = []
+    expected: list[str | None] = []
     for key in keys:
         try:
             expected.append(VerifierKey.parse(key).name)

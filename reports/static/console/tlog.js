@@ -117,7 +117,7 @@ export async function checkSignature({ text, origin, signatures }, key) {
 
 function readCheckpoint(note) {
   const end = note.lastIndexOf("\n\n");
-  if (note.length > LONGEST_NOTE || CONTROL.test(note) || end < 0 || note.length < end + 3 || !note.endsWith("\n")) {
+  if (note.length > LONGEST_NOTE || CONTROL.test(note) || end < 0 || !note.endsWith("\n")) {
     throw new Refused("A signed note is a text, a blank line, and lines with signatures.");
   }
   const lines = note.slice(0, end).split("\n");
@@ -182,9 +182,9 @@ function unbase64(text, length) {
   try {
     data = atob(text);
   } catch {
-    // Not base64 at all; an empty text is refused just below.
+    // Not base64 at all, so the comparison just below fails.
   }
-  if (!data || btoa(data) !== text || (length !== undefined && data.length !== length)) {
+  if (btoa(data) !== text || (length !== undefined && data.length !== length)) {
     throw new Refused(`What should be base64${length ? ` of ${length} bytes` : ""} is not.`);
   }
   return Uint8Array.from(data, (character) => character.charCodeAt(0));
