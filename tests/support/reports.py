@@ -87,9 +87,9 @@ def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
 
 
 def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
-    """Pages of each table that were looked at so far; a reporter's session tells when it ends, so that is waited for."""
-    assert eventually(lambda: superuser.execute(_REPORTERS.encode()).fetchone() == (0,))
     """Pages of each table that were looked at so far; a reporter's session tells when it ends, so wait for that."""
+    assert eventually(lambda: superuser.execute(_REPORTERS.encode()).fetchone() == (0,))
+    superuser.execute("SELECT pg_stat_clear_snapshot()")
     return dict(
         superuser.execute("SELECT relname, heap_blks_read + heap_blks_hit FROM pg_statio_user_tables").fetchall()
     )
