@@ -86,7 +86,7 @@ def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
 
 
 def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
-    """Pages of each table that were looked at so far; a reporter's session tells when it ends, so that is waited for."""
+    """Pages of each table that were looked at so far; a reporter tells when its session ends, so that is waited for."""
     assert eventually(lambda: superuser.execute(_REPORTERS.encode()).fetchone() == (0,))
     superuser.execute("SELECT pg_stat_clear_snapshot()")
     return dict(
