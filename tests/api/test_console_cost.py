@@ -9,9 +9,9 @@ import pytest
 
 from tests.plugin import CLUSTER, Database
 from tests.support.console import Browser, staff
+from tests.support.daily import step
 from tests.support.filling import CUSTOMER, RARE_ORIGIN, fill
 from tests.support.plans import log_plans
-from tests.support.reports import roll_up
 from tests.support.service import ServiceFactory
 
 EVENTS = 150_000
@@ -38,7 +38,8 @@ def browser(database: Database, service: ServiceFactory) -> Iterator[Browser]:
         session.execute("UPDATE tree_state SET closed_below = (SELECT max(last_serial) >> 10 FROM run)")
         session.execute("INSERT INTO number_block (id, writer) SELECT n, 1 FROM generate_series(0, 19999) AS n")
         session.execute("INSERT INTO block_cursor SELECT n, (n << 10) + 1000, true FROM generate_series(0, 19990) AS n")
-    roll_up(database, most=EVENTS // 5, steps=4)
+    for _ in range(4):
+        step(database, EVENTS // 5)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute("VACUUM (ANALYZE)")
     log_plans(database)
