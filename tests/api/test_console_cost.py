@@ -35,7 +35,6 @@ def browser(database: Database, service: ServiceFactory) -> Iterator[Browser]:
     """Somebody at the console of a large ledger, of which the roll-up lacks a little."""
     fill(database, EVENTS, moment=MOMENT)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
-        session.execute("UPDATE tree_state SET closed_below = (SELECT max(last_serial) >> 10 FROM run)")
         session.execute("INSERT INTO number_block (id, writer) SELECT n, 1 FROM generate_series(0, 19999) AS n")
         session.execute("INSERT INTO block_cursor SELECT n, (n << 10) + 1000, true FROM generate_series(0, 19990) AS n")
     for _ in range(4):
