@@ -1,6 +1,5 @@
 """What the roll-up has counted, and what it must have: one GROUP BY over the events, or Python's own calendar."""
 
-import math
 from collections import Counter
 from datetime import date
 from typing import Any, NamedTuple
@@ -56,16 +55,16 @@ def expected(database: Database, zone: str = "UTC") -> Counted:
     return Counted(dict(usage), dict(total))
 
 
-def roll_up(database: Database, zone: str = "UTC", most: int = rollup.MOST_LEAVES, *, steps: float = math.inf) -> int:
-    """Count all there is, or what so many steps reach, and say in how many."""
+def roll_up(database: Database, zone: str = "UTC", most: int = rollup.MOST_LEAVES) -> int:
+    """Count all there is, and say in how many steps."""
     with session(database.reporter_url) as connection, turn(connection, Turn.COUNTING) as mine:
         assert mine
-        taken = 0
+        steps = 0
         place = rollup.position(connection)
-        while place.leaves < place.size and taken < steps:
+        while place.leaves < place.size:
             place = rollup.step(connection, zone, most)
-            taken += 1
-        return taken
+            steps += 1
+        return steps
 
 
 def position(database: Database) -> int:
@@ -87,7 +86,7 @@ def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
 
 
 def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
-    """Pages of each table that were looked at so far; a reporter's session tells when it ends, so wait for that."""
+    """Pages of each table that were looked at so far; a reporter tells when its session ends, so that is waited for."""
     assert eventually(lambda: superuser.execute(_REPORTERS.encode()).fetchone() == (0,))
     superuser.execute("SELECT pg_stat_clear_snapshot()")
     return dict(
