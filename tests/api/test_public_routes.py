@@ -29,6 +29,8 @@ SAMPLES = {
     "v1/tracking-numbers/<str:number>/barcode.png": ("v1/tracking-numbers/3K9M7QX2PZ4MYIDT/barcode.png",),
     "v1/validate/<text:number>": ("v1/validate/3K9M7QX2PZ4MYIDT",),
     "v1/customers/<str:customer_id>/stats": ("v1/customers/de619854-b59b-425e-9db4-943979e1bd49/stats",),
+    "v1/reports/daily/<str:day>": ("v1/reports/daily/2026-11-22",),
+    "v1/reports/daily/<str:day>/corrections": ("v1/reports/daily/2026-11-22/corrections",),
     "problems/<slug:slug>": ("problems/overloaded",),
 }
 """Paths of the routes that have parameters."""
