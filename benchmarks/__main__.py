@@ -4,7 +4,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import bulk, flat, lists, log, lookup, machine, provable, record, report, reports, stages, targets
+from benchmarks import (
+    bulk,
+    console,
+    flat,
+    lists,
+    log,
+    lookup,
+    machine,
+    provable,
+    record,
+    report,
+    reports,
+    stages,
+    targets,
+)
 from benchmarks.database import ROOT, Cluster
 from benchmarks.load import LoadError, generator
 from benchmarks.pgbench import PgbenchError
@@ -62,6 +76,7 @@ def main() -> int:
         "flat": flat,
         "stages": stages,
         "bulk": bulk,
+        "console": console,
         "provable": provable,
         "log": log,
         "lookup": lookup,

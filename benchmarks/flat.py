@@ -66,12 +66,21 @@ def measure(options: argparse.Namespace) -> int:
     return 0 if reached else 1
 
 
-def events(routes: int, numbering: Numbering | None = None) -> Iterator[list[Event]]:
-    """Batches of the two writers in turn, each from its own blocks, as the service would write them; without end."""
+def events(
+    routes: int, numbering: Numbering | None = None, *, start: int = _START, pace: int = _PACE
+) -> Iterator[list[Event]]:
+    """Batches of the two writers in turn, each from its own blocks, as the service would write them; without end.
+
+    Args:
+        routes: how many there are.
+        numbering: the service's, else one of its own.
+        start: when the first was requested, in microseconds since 1970.
+        pace: microseconds from one to the next.
+    """
     numbering = numbering or Numbering(secrets.token_bytes(32))
     tags = [secrets.token_bytes(32) for _ in range(orders.CUSTOMERS)]
     pairs = orders.routes(routes)
-    moment = _START
+    moment = start
     source = random.Random(orders.SEED)  # noqa: S311 - a load, not a secret
     block = 0
     while True:
@@ -85,7 +94,7 @@ def events(routes: int, numbering: Numbering | None = None) -> Iterator[list[Eve
                 for serial in range(base, base + BATCH):
                     route, customer = next(drawn)
                     origin, destination = pairs[route]
-                    moment += _PACE
+                    moment += pace
                     batch.append(
                         Event(
                             number=numbering.encode(serial, origin, destination),

@@ -88,13 +88,13 @@ def measure(options: argparse.Namespace) -> int:
 class Ledger:
     """One ledger that grows: its writers live, its sealer works in this process."""
 
-    def __init__(self, cluster: Cluster, database: str) -> None:
-        """Take an empty database of a cluster."""
+    def __init__(self, cluster: Cluster, database: str, **moments: int) -> None:
+        """Take an empty database of a cluster; ``moments`` are those of ``flat.events``."""
         self.count = 0
         self._cluster = cluster
         self._database = database
         self._settings = cluster.environment(database)
-        self._batches = flat.events(_ROUTES, Numbering(bytes.fromhex(self._settings["NUMBER_KEY"])))
+        self._batches = flat.events(_ROUTES, Numbering(bytes.fromhex(self._settings["NUMBER_KEY"])), **moments)
         self._key = SignerKey.parse(self._settings["LEDGER_KEY"])
         self._superuser = cluster.session(database)
         for writer in range(flat.WRITERS):
