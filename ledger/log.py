@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import psycopg
@@ -205,10 +206,11 @@ def read_events(connection: Connection, ranges: Sequence[tuple[int, int]]) -> It
     return map(rows.event, read_rows(connection, ranges))
 
 
-def read_rows(connection: Connection, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+def read_rows(connection: Connection, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
     """The rows of ranges of serials (first, last), each within one block: range by range, in serial order.
 
-    One COPY on libpq itself, streamed: no memory is held for what has been read. See ledger.rows for the form.
+    One COPY on libpq itself, streamed: no memory is held for what has been read. See ledger.rows for the form. The
+    session is good for nothing else until all is read, or the iterator is closed.
 
     Raises:
         psycopg.OperationalError: the database failed.
@@ -221,15 +223,28 @@ def read_rows(connection: Connection, ranges: Sequence[tuple[int, int]]) -> Iter
     if result.status != pq.ExecStatus.COPY_OUT:
         raise psycopg.OperationalError(result.get_error_message())
     skip = _HEADER_BYTES
-    while True:
-        count, data = pg.get_copy_data(0)
-        if count < 0:
-            break
-        row = data.tobytes()
-        if skip:
-            row, skip = row[skip:], 0
-        if row != _TRAILER:
-            yield row
+    try:
+        while True:
+            count, data = pg.get_copy_data(0)
+            if count < 0:
+                break
+            row = data.tobytes()
+            if skip:
+                row, skip = row[skip:], 0
+            if row != _TRAILER:
+                yield row
+    except GeneratorExit:
+        _pass_over(pg)
+        raise
     while (outcome := pg.get_result()) is not None:
         if outcome.status != pq.ExecStatus.COMMAND_OK:
             raise psycopg.OperationalError(outcome.get_error_message())
+
+
+def _pass_over(pg: pq.abc.PGconn) -> None:
+    """Read the rest of a COPY and its outcome for nothing."""
+    with suppress(psycopg.Error):
+        while pg.get_copy_data(0)[0] >= 0:
+            pass
+    while pg.get_result() is not None:
+        pass

@@ -6,7 +6,7 @@ from ledger.domain.serial import BLOCK_SIZE
 
 SPANS: Final = f"""
     SELECT CASE WHEN r.first_leaf >= bounds.begin_leaf THEN r.first_serial
-                ELSE (SELECT b.serial FROM issuance_event b WHERE b.serial >= r.first_serial
+                ELSE (SELECT b.serial FROM issuance_event b WHERE b.serial BETWEEN r.first_serial AND r.last_serial
                        ORDER BY b.serial OFFSET bounds.begin_leaf - r.first_leaf LIMIT 1) END AS first_serial,
            r.last_serial
       FROM bounds JOIN run r ON r.first_leaf > bounds.begin_leaf - {BLOCK_SIZE}

@@ -1,6 +1,7 @@
 """A pass over leaves in their order: rows beside tiles, and the tree that they give beside its signatures."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 
 from ledger import log, rows
 from ledger.domain import entry, merkle, tiles
@@ -99,10 +100,14 @@ class Pass:
             return in_runs, False
         return in_runs, True
 
-    def rows(self, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int | None, Row | None]]:
+    def rows(self, ranges: Sequence[tuple[int, int]]) -> Generator[tuple[int | None, Row | None]]:
         """Each row's serial, its event and leaf hash; a row that is no event of ours is a fault."""
+        with closing(log.read_rows(self._connection, ranges)) as found:
+            yield from self._parsed(found)
+
+    def _parsed(self, found: Iterable[bytes]) -> Iterator[tuple[int | None, Row | None]]:
         number_of, encode, leaf_hash, parse = self._number_of, entry.encode, merkle.leaf_hash, rows.event
-        for row in log.read_rows(self._connection, ranges):
+        for row in found:
             try:
                 event = parse(row)
             except RowError:
@@ -126,14 +131,15 @@ class Pass:
         held = self._held(begin, end)
         leaves: list[bytes] = []
         in_runs = 0
-        for run, rows_read, found in self._read(runs):
-            in_runs += rows_read
-            start = len(leaves) * HASH_BYTES
-            stored = held[start : start + run.leaves * HASH_BYTES]
-            hashes = [leaf for _, leaf in found]
-            if b"".join(hashes) != stored:
-                hashes = self._settle(run, align(run, found, tiles.split(stored)))
-            leaves += hashes
+        with closing(self.rows([(run.first_serial, run.last_serial) for run in runs])) as read:
+            for run, rows_read, found in _by_run(runs, read):
+                in_runs += rows_read
+                start = len(leaves) * HASH_BYTES
+                stored = held[start : start + run.leaves * HASH_BYTES]
+                hashes = [leaf for _, leaf in found]
+                if b"".join(hashes) != stored:
+                    hashes = self._settle(run, align(run, found, tiles.split(stored)))
+                leaves += hashes
         at = begin
         for signed in self._signed(begin, end):
             self.faulty(self.trees.extend(leaves[at - begin : signed.size - begin]))
@@ -141,21 +147,6 @@ class Pass:
             at = signed.size
         self.faulty(self.trees.extend(leaves[at - begin :]))
         return in_runs
-
-    def _read(self, runs: Sequence[Run]) -> Iterator[tuple[Run, int, list[Row]]]:
-        """Each run, how many rows it has, and those that are events."""
-        at, count = 0, 0
-        found: list[Row] = []
-        for serial, row in self.rows([(run.first_serial, run.last_serial) for run in runs]):
-            while serial is not None and not runs[at].first_serial <= serial <= runs[at].last_serial:
-                yield runs[at], count, found
-                at, count, found = at + 1, 0, []
-            count += 1
-            if row is not None:
-                found.append(row)
-        for run in runs[at:]:
-            yield run, count, found
-            count, found = 0, []
 
     def _settle(self, run: Run, found: Alignment) -> list[bytes]:
         """Say what is odd about a run, or note what a signature is to decide; returns its leaves."""
@@ -209,6 +200,22 @@ class Pass:
         signed = [Signed(f"The checkpoint of {size} leaves", size, signature) for size, signature in found]
         signed += [each for each in self.signatures if begin < each.size <= end]
         return sorted(signed, key=lambda each: each.size)
+
+
+def _by_run(runs: Sequence[Run], rows: Iterable[tuple[int | None, Row | None]]) -> Iterator[tuple[Run, int, list[Row]]]:
+    """Each run, how many of the rows are its, and those of them that are events."""
+    at, count = 0, 0
+    found: list[Row] = []
+    for serial, row in rows:
+        while serial is not None and not runs[at].first_serial <= serial <= runs[at].last_serial:
+            yield runs[at], count, found
+            at, count, found = at + 1, 0, []
+        count += 1
+        if row is not None:
+            found.append(row)
+    for run in runs[at:]:
+        yield run, count, found
+        count, found = 0, []
 
 
 def _cut(run: Run, begin: int, stop: int | None) -> Run:

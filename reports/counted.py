@@ -4,15 +4,19 @@ One statement, so one snapshot: the position moves with the counts and the size 
 So every leaf is seen once, in a table of the roll-up or among the leaves from the position on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, connection
+from psycopg.errors import InvalidParameterValue
 
 from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE
 from ledger.log import LogError
 from ledger.spans import SPANS
+from reports import rollup
 from reports.rollup import ZoneError
 
 
@@ -123,13 +127,24 @@ def ask(statement: str, parameters: dict[str, Any]) -> Counts:
 
     Raises:
         LogError: the tables are not as sealer and roll-up leave them.
-        ZoneError: the roll-up counts the days of another time zone.
+        ZoneError: the roll-up counts the days of another time zone, or there is no such zone.
         django.db.DataError: a row holds a time that no writer of ours has written, such as infinity.
         django.db.DatabaseError: that can't be told at present.
     """
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, known_zone():
         cursor.execute(statement, parameters)
         return checked(cursor.fetchall())
+
+
+@contextmanager
+def known_zone() -> Iterator[None]:
+    """Raise ZoneError where a statement fails for a REPORT_TIME_ZONE that PostgreSQL does not know."""
+    try:
+        yield
+    except DataError as error:
+        if isinstance(error.__cause__, InvalidParameterValue):
+            raise ZoneError(rollup.no_such_zone(settings.ENV.report_time_zone)) from error
+        raise
 
 
 def checked(found: list[tuple[Any, ...]]) -> Counts:
@@ -147,8 +162,13 @@ def checked(found: list[tuple[Any, ...]]) -> Counts:
 
 
 def today() -> date:
-    """The day that it is in REPORT_TIME_ZONE, as PostgreSQL has it, which also says whose day an event is of."""
-    with connection.cursor() as cursor:
+    """The day that it is in REPORT_TIME_ZONE, as PostgreSQL has it, which also says whose day an event is of.
+
+    Raises:
+        ZoneError: there is no such zone.
+        django.db.DatabaseError: that can't be told at present.
+    """
+    with connection.cursor() as cursor, known_zone():
         cursor.execute("SELECT (now() AT TIME ZONE %s)::date", [settings.ENV.report_time_zone])
         day: date = cursor.fetchone()[0]
         return day

@@ -24,7 +24,8 @@ class Export:
         """Count, and read the first rows; raises as ``reports.counted.ask`` does."""
         self._cursor = connection.chunked_cursor()
         try:
-            self._cursor.execute(statement, parameters)
+            with counted.known_zone():
+                self._cursor.execute(statement, parameters)
             found = counted.checked(self._cursor.fetchmany(_BATCH))
         except BaseException:
             self._cursor.close()

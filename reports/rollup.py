@@ -128,7 +128,12 @@ def step(connection: Connection, zone: str, most: int = MOST_LEAVES) -> Position
 def check_zone(connection: Connection, zone: str) -> None:
     """Raise ZoneError unless PostgreSQL knows the zone by that name; it would take `Foo5` for a zone of its own."""
     if connection.execute("SELECT FROM pg_timezone_names WHERE name = %s", [zone]).fetchone() is None:
-        raise ZoneError(f"REPORT_TIME_ZONE is {zone}, and there is no such time zone. Set it to one as Europe/Paris.")
+        raise ZoneError(no_such_zone(zone))
+
+
+def no_such_zone(zone: str) -> str:
+    """The sentence about a time zone that PostgreSQL does not know."""
+    return f"REPORT_TIME_ZONE is {zone}, and there is no such time zone. Set it to one as Europe/Paris."
 
 
 def check_count(begin: int, end: int, total: int, timeless: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 import rfc8785
 
 from ledger.domain.weight import LABELS
+from tests.logs import Heard
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.clock import frozen
@@ -291,6 +292,19 @@ def test_days_of_another_time_zone_are_not_counted_but_what_is_closed_stands(
             assert ask_reports(port, key, f"/{CLOSED}").content == closed
         finally:
             session.execute("UPDATE rollup_state SET time_zone = 'UTC'")
+
+
+def test_a_time_zone_that_there_is_not_is_named_in_the_log(
+    database: Database, service: ServiceFactory, key: str, reports: dict[date, bytes], heard: Heard
+) -> None:
+    mistaken = service(database, initialise=False, WEB_CONCURRENCY="1", REPORT_TIME_ZONE="Europe/Pariss").port
+    heard.read()
+    for path in ("", PERIOD, f"{PERIOD}&format=csv", f"/{OPEN}"):
+        assert problem(ask_reports(mistaken, key, path)) == (503, "other-time-zone")
+    assert ask_reports(mistaken, key, f"/{CLOSED}").content == reports[CLOSED]
+    said = heard.read()
+    assert "REPORT_TIME_ZONE is Europe/Pariss, and there is no such time zone. Set it to one as Europe/Paris." in said
+    assert "contradicts" not in said
 
 
 def test_what_is_sealed_after_the_report_is_counted_and_corrects_it(

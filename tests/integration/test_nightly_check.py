@@ -191,6 +191,24 @@ def test_a_row_of_no_form_is_told(copy: Database) -> None:
     assert any(f"The row of serial {serial} is no event" in fault for fault in faults), faults
 
 
+def test_a_check_that_has_found_enough_stops_and_leaves_the_session_in_order(
+    copy: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(copy.owner_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE issuance_event DROP CONSTRAINT customer_tag_is_sha256")
+        ((serial,),) = connection.execute(
+            "SELECT first_serial FROM run WHERE first_leaf >= %s AND leaves > 60 LIMIT 1", [begin(copy)]
+        ).fetchall()
+    tamper(copy, f"UPDATE issuance_event SET customer_tag = 'short' WHERE serial BETWEEN {serial} AND {serial + 40}")
+    faults = check(copy)
+    assert len(faults) == 21
+    assert faults[-1].startswith("Stopped after 20 faults")
+    assert checks(copy)[-1][3] == faults
+    assert {each.name for each in caplog.records} == {"reports.checking"}, (
+        "psycopg says so where a session is left in the middle of a COPY"
+    )
+
+
 def test_what_is_sealed_and_not_published_is_checked_when_it_is(copy: Database, service: ServiceFactory) -> None:
     running = service(copy, initialise=False, WEB_CONCURRENCY="1")
     size = published(copy)
