@@ -9,7 +9,9 @@ from psycopg.errors import ObjectNotInPrerequisiteState
 from tests.plugin import Database
 from tests.support.rows import APPEND_ONLY, COUNTS, GROWING, Session, attempts, contents, insert_all, written
 
-CHANGEABLE = {"django_migrations", *GROWING, *COUNTS}
+STAFF = ("staff_user", "staff_try")
+"""tests/integration/test_staff_tables.py has these."""
+CHANGEABLE = {"django_migrations", *GROWING, *COUNTS, *STAFF}
 """The tables that are meant to change; every other one is append-only from its first migration on."""
 
 REMOVALS = {
