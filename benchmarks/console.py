@@ -3,6 +3,8 @@
 import argparse
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import httpx
@@ -76,13 +78,14 @@ def _times(browser: httpx.Client, pages: int) -> list[float]:
     return found[4:]
 
 
-def _staff(cluster: Cluster) -> httpx.Client:
+@contextmanager
+def _staff(cluster: Cluster) -> Iterator[httpx.Client]:
     """Somebody who has logged in."""
     once = cluster.manage(_DATABASE, "create_staff_user", "benchmark").strip()
-    browser = httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60)
-    _fill_in(browser, "/console/login/", username="benchmark", password=once)
-    _fill_in(browser, "/console/password/", old_password=once, new_password1=_PASSWORD, new_password2=_PASSWORD)
-    return browser
+    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60) as browser:
+        _fill_in(browser, "/console/login/", username="benchmark", password=once)
+        _fill_in(browser, "/console/password/", old_password=once, new_password1=_PASSWORD, new_password2=_PASSWORD)
+        yield browser
 
 
 def _fill_in(browser: httpx.Client, path: str, **fields: str) -> None:

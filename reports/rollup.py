@@ -42,12 +42,19 @@ _FROM_PART = """
          WHERE first_leaf = %(begin)s)"""
 # The last select: everything that was counted, how much of it on days that no calendar of ours has, and of closed days
 # what their reports lack.
+# Whoever has the turn is alone, so rows are raised and others inserted; ON CONFLICT took a third more CPU in all.
+# NOT IN: how many are raised is not known when the statement is planned, and this is hashed, however many.
 _ADD = """
-    WITH {},
+    WITH {counted},
+    raised AS (
+        UPDATE daily_usage u SET count = u.count + c.count FROM counted c
+         WHERE (u.day, u.customer_tag, u.origin, u.destination, u.weight_band)
+             = (c.day, c.customer_tag, c.origin, c.destination, c.weight_band)
+        RETURNING u.day, u.customer_tag, u.origin, u.destination, u.weight_band),
     used AS (
-        INSERT INTO daily_usage AS u (day, customer_tag, origin, destination, weight_band, count)
-        SELECT day, customer_tag, origin, destination, weight_band, count FROM counted ORDER BY 1, 2, 3, 4, 5
-            ON CONFLICT ON CONSTRAINT daily_usage_pkey DO UPDATE SET count = u.count + excluded.count),
+        INSERT INTO daily_usage (day, customer_tag, origin, destination, weight_band, count)
+        SELECT day, customer_tag, origin, destination, weight_band, count FROM counted
+         WHERE (day, customer_tag, origin, destination, weight_band) NOT IN (SELECT * FROM raised) ORDER BY 1, 2),
     totals AS MATERIALIZED (
         SELECT day, origin, destination, weight_band, sum(count)::bigint AS count FROM counted GROUP BY 1, 2, 3, 4),
     summed AS (
@@ -149,7 +156,7 @@ def check_count(begin: int, end: int, total: int, timeless: int) -> None:
 
 def _add(connection: Connection, counted: str, zone: str, begin: int, end: int) -> None:
     """Add what was counted of a range, and move the position to its end."""
-    statement = _ADD.format(counted).encode()
+    statement = _ADD.format(counted=counted).encode()
     (*_, total, timeless), *late = connection.execute(statement, {"begin": begin, "end": end, "zone": zone}).fetchall()
     check_count(begin, end, total, timeless)
     _correct(connection, zone, begin, end, [(row[0], Count(*row[1:5])) for row in late])
