@@ -10,12 +10,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from core.embedded import child, postgres
 from core.embedded.postgres import PostgresError
+from core.embedded.private import PrivateServer
 
-SOCKET_PATH_LIMIT: Final = 107  # unix(7): sun_path is 108 bytes, the last one NUL
 START_SECONDS: Final = 300.0  # recovery after a crash reads up to max_wal_size of log
 LEAVING_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 60.0
@@ -36,14 +36,11 @@ FAST_AND_LOSE: Final = {"fsync": "off", "full_page_writes": "off"}
 """For tests, which throw the cluster away: a crash of the machine may damage it."""
 
 
-class Server:
-    """One PostgreSQL; as a context manager it runs inside the block.
-
-    It dies with the *thread* that started it (PR_SET_PDEATHSIG follows threads), so start it from the main thread.
-    Unless ``durable`` is false, what was committed survives every way to die.
-    """
+class Server(PrivateServer):
+    """One PostgreSQL. Unless ``durable`` is false, what was committed survives every way to die."""
 
     name = "PostgreSQL"
+    failure = PostgresError
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
         """Choose the folder; nothing is made or started yet.
@@ -51,48 +48,13 @@ class Server:
         Raises:
             PostgresError: the folder's path is too long for a socket.
         """
-        self.home = home.absolute()
+        super().__init__(home, home.absolute() / f".s.PGSQL.{postgres.PORT}")
         self.data = self.home / "data"
         self.durable = durable
-        self._log = self.home / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-        excess = len(os.fsencode(self.home / f".s.PGSQL.{postgres.PORT}")) - SOCKET_PATH_LIMIT
-        if excess > 0:
-            raise PostgresError(
-                f"The path of the folder {self.home} is {excess} bytes too long for a unix socket in it. "
-                "Choose a shorter one: DATA_DIR=/some/folder."
-            )
 
     def url(self, *, user: str = postgres.OWNER, database: str = "postgres") -> str:
         """The libpq address of one of its databases."""
         return postgres.url(self.home, user=user, database=database)
-
-    @property
-    def pid(self) -> int:
-        """The process id of the postmaster.
-
-        Raises:
-            PostgresError: it was not started.
-        """
-        if self._process is None:
-            raise PostgresError("PostgreSQL was not started.")
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the postmaster is alive."""
-        return self._process is not None and self._process.poll() is None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # Ctrl-C too: __exit__ will not be called
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Make the cluster if there is none, start the server and wait until it answers.
@@ -182,9 +144,6 @@ class Server:
                 return True
             time.sleep(0.02)
         return False
-
-    def _log_end(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,6 @@ each tick of the schedule asks anew for what is still to be done.
 """
 
 import fcntl
-import os
 import shutil
 import signal
 import socket
@@ -13,11 +12,11 @@ import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Final
 from urllib.parse import quote
 
 from core.embedded import child
-from core.embedded.server import SOCKET_PATH_LIMIT
+from core.embedded.private import PrivateServer
 
 START_SECONDS: Final = 30.0
 LEAVING_SECONDS: Final = 10.0
@@ -74,13 +73,11 @@ def program() -> Path:
     )
 
 
-class Valkey:
-    """One Valkey; as a context manager it runs inside the block.
-
-    It dies with the *thread* that started it (PR_SET_PDEATHSIG follows threads), so start it from the main thread.
-    """
+class Valkey(PrivateServer):
+    """One Valkey."""
 
     name = "Valkey"
+    failure = ValkeyError
 
     def __init__(self, home: Path) -> None:
         """Choose the folder; nothing is made or started yet.
@@ -88,47 +85,12 @@ class Valkey:
         Raises:
             ValkeyError: the folder's path is too long for a socket.
         """
-        self.home = home.absolute()
-        self._log = self.home / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-        excess = len(os.fsencode(socket_path(self.home))) - SOCKET_PATH_LIMIT
-        if excess > 0:
-            raise ValkeyError(
-                f"The path of the folder {self.home} is {excess} bytes too long for a unix socket in it. "
-                "Choose a shorter one: DATA_DIR=/some/folder."
-            )
+        super().__init__(home, socket_path(home.absolute()))
 
     @property
     def url(self) -> str:
         """Its address, as Celery takes it."""
         return url(self.home)
-
-    @property
-    def pid(self) -> int:
-        """Its process id.
-
-        Raises:
-            ValkeyError: it was not started.
-        """
-        if self._process is None:
-            raise ValkeyError("Valkey was not started.")
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether it is alive."""
-        return self._process is not None and self._process.poll() is None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # Ctrl-C too: __exit__ will not be called
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start it and wait until it answers.
@@ -190,9 +152,6 @@ class Valkey:
                 return True
             time.sleep(0.02)
         return False
-
-    def _log_end(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-8:])
 
 
 def _answers(path: Path) -> bool:

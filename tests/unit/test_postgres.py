@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from core.embedded import postgres, server
 from core.embedded.postgres import PostgresError
+from core.embedded.private import SOCKET_PATH_LIMIT
 from core.embedded.server import Server
 
 
@@ -56,7 +57,7 @@ def test_a_relative_folder_gives_an_absolute_address(monkeypatch: pytest.MonkeyP
 
 
 def test_a_folder_that_is_too_deep_for_a_socket_is_a_sentence() -> None:
-    room = server.SOCKET_PATH_LIMIT - len("/.s.PGSQL.5432")
+    room = SOCKET_PATH_LIMIT - len("/.s.PGSQL.5432")
     Server(Path("/" + "x" * (room - 1)))
     with pytest.raises(PostgresError, match="is 1 bytes too long for a unix socket"):
         Server(Path("/" + "x" * room))
