@@ -156,14 +156,14 @@ def read_hashes(
     """
     parts = [nodes(leaves) for leaves in ranges]
     needed = tiles.holding((node for part in parts for node in part), size)
-    held = {place: tiles.interior(tile) for place, tile in given.items()}
-    held |= known.get(tile for tile in needed if tile.place not in held)
-    missing = [tile for tile in needed if tile.place not in held]
-    read = read_tiles(connection, missing)
-    for tile in missing:
-        held[tile.place] = rows = tiles.interior(read[tile.place])
-        known.put(tile, rows)
     try:
+        held = {place: tiles.interior(tile) for place, tile in given.items()}
+        held |= known.get(tile for tile in needed if tile.place not in held)
+        missing = [tile for tile in needed if tile.place not in held]
+        read = read_tiles(connection, missing)
+        for tile in missing:
+            held[tile.place] = rows = tiles.interior(read[tile.place])
+            known.put(tile, rows)
         return [fold([tiles.node_in(held, node) for node in part]) for part in parts]
     except ValueError as error:
         raise LogError(str(error)) from error

@@ -104,12 +104,7 @@ def hashes(ranges: Sequence[Range], tiles: Mapping[Place, bytes]) -> list[bytes]
     Raises:
         KeyError, ValueError: a tile is missing or too short.
     """
-    return [fold([node_from(tiles, node) for node in nodes(leaves)]) for leaves in ranges]
-
-
-def node_from(tiles: Mapping[Place, bytes], node: Node) -> bytes:
-    """The hash of a node from the tile that holds it; raises as ``hashes`` does."""
-    return _hash(node, tiles[_place(node)])
+    return [fold([_hash(node, tiles[_place(node)]) for node in nodes(leaves)]) for leaves in ranges]
 
 
 def interior(tile: bytes) -> list[bytes]:
