@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Generator
-from pathlib import Path
 
 import httpx
 import psycopg
@@ -13,7 +12,7 @@ from tests.plugin import Database
 from tests.support import filling
 from tests.support.keys import bearer, make_key
 from tests.support.lists import PATH, path
-from tests.support.processes import eventually
+from tests.support.processes import eventually, resident
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import ask, problem
 
@@ -33,11 +32,6 @@ def running(database: Database, service: ServiceFactory) -> Service:
 def auditor(database: Database, running: Service) -> str:
     assert running.running
     return make_key(database, "audit")
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
 def lines(running: Service, auditor: str, form: str) -> Generator[str]:

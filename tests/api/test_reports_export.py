@@ -3,7 +3,6 @@
 import re
 import socket
 from collections.abc import Generator
-from pathlib import Path
 
 import httpx
 import psycopg
@@ -14,7 +13,7 @@ from tests.plugin import Database
 from tests.support import filling, stats
 from tests.support.daily import PATH, ask_reports, step
 from tests.support.keys import bearer, make_key
-from tests.support.processes import eventually
+from tests.support.processes import eventually, resident
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import ask, problem
 
@@ -38,11 +37,6 @@ def running(database: Database, service: ServiceFactory) -> Service:
 def key(database: Database, running: Service) -> str:
     assert running.running
     return make_key(database, "reports")
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
 def lines(running: Service, key: str, path: str = WHOLE, *, narrow: bool = False) -> Generator[str]:
