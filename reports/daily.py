@@ -29,13 +29,6 @@ _DAYS: Final = counted.statement(
         """,
 )
 _CELLS: Final = counted.statement(EVERYBODY, CELLS)
-_ROUTES: Final = counted.statement(
-    EVERYBODY,
-    "origin, destination",
-    rows="SELECT * FROM counted ORDER BY count DESC, origin, destination LIMIT %(most)s",
-    order="count DESC, origin, destination",
-)
-_WEIGHT_BANDS: Final = counted.statement(EVERYBODY, "weight_band")
 # A row has the keys that it is counted by, and null for the others.
 _ALL: Final = counted.statement(
     EVERYBODY,
@@ -106,23 +99,11 @@ def listed(period: Period) -> Days:
     return Days(found.size, [Day(*row) for row in found.rows])
 
 
-def days(first: date, end: date) -> list[Day]:
-    """The days from ``first`` on, up to and without ``end``."""
-    return listed(Period(first, end)).days
-
-
-def routes(first: date, end: date, most: int) -> list[Route]:
-    """The busiest routes of these days, ``most`` at most."""
-    return [Route(*row) for row in counted.ask(_ROUTES, counted.given(Period(first, end), most=most)).rows]
-
-
-def weight_bands(first: date, end: date) -> list[WeightBand]:
-    """The weight bands of these days, from the lightest to the heaviest."""
-    return [WeightBand(*row) for row in counted.ask(_WEIGHT_BANDS, counted.given(Period(first, end))).rows]
-
-
 def overview(first: date, end: date, most: int) -> Overview:
-    """All three of these days, the routes ``most`` at most: the leaves that are not rolled up are read once."""
+    """The days from ``first`` on, up to and without ``end``, with their busiest routes, ``most`` at most, and bands.
+
+    One statement, so the leaves that are not rolled up are read once.
+    """
     found = counted.ask(_ALL, counted.given(Period(first, end)))
     totals: dict[date, int] = {}
     busiest: list[Route] = []

@@ -76,12 +76,10 @@ def test_counts_are_those_of_one_group_by_wherever_the_roll_up_stands(database: 
                         assert customers.count(tags, period, by) == (EVENTS, expected)
             within = Period(FIRST, END)
             totals = recount(database, "day", zone, within, None)
-            assert [(day.day, day.total) for day in daily.days(FIRST, END)] == totals
+            assert [(day.day, day.total) for day in daily.listed(Period(FIRST, END)).days] == totals
             bands = recount(database, "weight_band", zone, within, None)
-            assert daily.weight_bands(FIRST, END) == bands
             routes = recount(database, "origin, destination", zone, within, None)
             busiest = sorted(routes, key=lambda route: (-route[2], *route[:2]))
-            assert daily.routes(FIRST, END, 7) == busiest[:7]
             assert daily.overview(FIRST, END, 7) == (EVENTS, dict(totals), busiest[:7], bands)
             whole = recount(database, daily.CELLS, zone, within, None)
             days = [FIRST + timedelta(days=n) for n in range((END - FIRST).days)]
@@ -114,7 +112,7 @@ def test_an_export_is_of_one_moment_and_read_in_batches(database: Database) -> N
 def test_days_of_another_time_zone_are_not_given_out_as_ours(database: Database) -> None:
     step(database, 10_000, zone="Asia/Tokyo")
     for ask in (
-        lambda: daily.days(FIRST, END),
+        lambda: daily.listed(Period(FIRST, END)).days,
         lambda: daily.overview(FIRST, END, 1),
         lambda: daily.export(Period()),
         lambda: customers.count(TAGS[CUSTOMER], Period(), By.DAY),
