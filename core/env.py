@@ -15,6 +15,8 @@ LedgerKey = Annotated[str, Meta(pattern=r"^(PRIVATE\+KEY\+)?[^\s+]+\+[0-9a-f]{8}
 TimeZone = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Processes = Annotated[int, Meta(ge=1, le=64)]
+Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Endpoint = Annotated[str, Meta(pattern="^https?://[^\\s?#]+$")]
 
 
 class SettingsError(Exception):
@@ -49,9 +51,13 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         str | None,
         Meta(description="Login of the reports' workers, a member of `tracking_reporter`. Unset: `DATABASE_URL`."),
     ] = None
+    database_replica_url: Annotated[
+        str | None,
+        Meta(description="A streaming replica that answers reads; what it lacks is asked of `DATABASE_URL`."),
+    ] = None
     redis_url: Annotated[
         str | None,
-        Meta(description="Redis or Valkey that passes tasks to the workers, as `redis://…`. Unset: `make run`'s own."),
+        Meta(description="Redis or Valkey of the workers and the throttle, as `redis://…`. Unset: `make run`'s own."),
     ] = None
 
     secret_key: Annotated[Secret | None, Meta(description="Django's signing key, 32 characters or more.")] = None
@@ -100,6 +106,17 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     issuance_requires_key: Annotated[bool, Meta(description="`1` closes issuing to callers without an API key.")] = (
         False
     )
+    throttle_per_address: Annotated[
+        Limit,
+        Meta(description="Numbers a minute for one address without an API key, `0`: no limit. Needs `REDIS_URL`."),
+    ] = 0
+    throttle_per_key: Annotated[
+        Limit, Meta(description="Numbers a minute for one API key, `0`: no limit. Needs `REDIS_URL`.")
+    ] = 0
+    trusted_proxies: Annotated[
+        Annotated[int, Meta(ge=0, le=8)],
+        Meta(description="Proxies in front whose `X-Forwarded-For` is believed; `0`: the connection's address counts."),
+    ] = 0
     queue_limit: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)],
         Meta(description="Requests of one process that may wait for a commit; more get 503 at once."),
@@ -108,6 +125,13 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Annotated[float, Meta(gt=0, le=300)],
         Meta(description="Seconds that a request waits for its commit before it gets 503."),
     ] = 10.0
+    drain_seconds: Annotated[
+        Annotated[float, Meta(ge=0, le=60)] | None,
+        Meta(
+            description="Seconds that a stopping web process still serves while `/readyz` says no, so that proxies turn "
+            "to another. Unset: 5, but 0 under `make run`."
+        ),
+    ] = None
     allow_unsafe_database: Annotated[
         bool, Meta(description="`1` issues from a PostgreSQL that runs with fsync off. For tests.")
     ] = False
@@ -120,6 +144,21 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Processes | None, Meta(description="Web processes. Unset: one per core, two at least.")
     ] = None
     debug: Annotated[bool, Meta(description="`1` shows Django's debug pages. Refused in production.")] = False
+    metrics_token: Annotated[
+        Secret | None,
+        Meta(
+            description="Bearer token that opens `/metrics`, 32 characters or more; an API key with the scope `operate` "
+            "opens it too, as long as the database is there."
+        ),
+    ] = None
+    otel_exporter_otlp_endpoint: Annotated[
+        Endpoint | None,
+        Meta(description="OpenTelemetry collector that gets traces by OTLP over HTTP. Unset: nothing is traced."),
+    ] = None
+    log_format: Annotated[
+        Annotated[str, Meta(pattern="^(json|text)$")] | None,
+        Meta(description="`json` or `text`. Unset: JSON, but text under `make run`."),
+    ] = None
     log_level: Annotated[
         Annotated[str, Meta(pattern="^(DEBUG|INFO|WARNING|ERROR)$")],
         Meta(description="DEBUG, INFO, WARNING or ERROR."),
