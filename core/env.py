@@ -128,8 +128,8 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     drain_seconds: Annotated[
         Annotated[float, Meta(ge=0, le=60)] | None,
         Meta(
-            description="Seconds that a stopping web process still serves while `/readyz` says no, so that proxies turn "
-            "to another. Unset: 5, but 0 under `make run`."
+            description="Seconds that a stopping web process still serves while `/readyz` says no, so that proxies "
+            "turn to another. Unset: 5, but 0 under `make run`."
         ),
     ] = None
     allow_unsafe_database: Annotated[
@@ -147,8 +147,8 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     metrics_token: Annotated[
         Secret | None,
         Meta(
-            description="Bearer token that opens `/metrics`, 32 characters or more; an API key with the scope `operate` "
-            "opens it too, as long as the database is there."
+            description="Bearer token that opens `/metrics`, 32 characters or more; an API key with the scope "
+            "`operate` opens it too, as long as the database is there."
         ),
     ] = None
     otel_exporter_otlp_endpoint: Annotated[
