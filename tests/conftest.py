@@ -18,6 +18,7 @@ from pytest_django import DjangoDbBlocker
 from tests.plugin import CLUSTER, Database
 from tests.support import chromium as browsers
 from tests.support import node as tools
+from tests.support import tools as debian
 from tests.support.service import Service, ServiceFactory
 
 
@@ -26,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--numbers", type=int, default=20_000, help="how many numbers the test of uniqueness issues")
     parser.addoption("--require-node", action="store_true", help="fail what needs node and npm where there are none")
     parser.addoption("--require-browser", action="store_true", help="fail what needs Chromium where there is none")
+    parser.addoption("--require-tools", action="store_true", help="fail what needs a Debian package that is missing")
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +49,22 @@ def chromium(request: pytest.FixtureRequest) -> Path:
     return _or_leave_out(request, "--require-browser", browsers.find)
 
 
+@pytest.fixture(scope="session")
+def tool(request: pytest.FixtureRequest) -> Callable[[str, str], Path]:
+    """Finds a program of a Debian package: `tool("haproxy", "haproxy")`."""
+    return lambda program, package: _or_leave_out(request, "--require-tools", lambda: debian.find(program, package))
+
+
+@pytest.fixture(scope="session")
+def shared_library(request: pytest.FixtureRequest) -> Callable[[str, str], Path]:
+    """Finds a library of a Debian package: `shared_library("*/faketime/libfaketime.so.1", "libfaketime")`."""
+    return lambda pattern, package: _or_leave_out(request, "--require-tools", lambda: debian.library(pattern, package))
+
+
 def _or_leave_out[T](request: pytest.FixtureRequest, flag: str, find: Callable[[], T]) -> T:
     try:
         return find()
-    except (tools.NoNodeError, browsers.NoBrowserError) as error:
+    except (tools.NoNodeError, browsers.NoBrowserError, debian.NoToolError) as error:
         if request.config.getoption(flag):
             pytest.fail(str(error))
         pytest.skip(f"left out, since {error}")
