@@ -20,8 +20,8 @@ help: ## list what can be made
 run: .venv/.dev ## start everything at http://127.0.0.1:8000 (PORT=…, DATA_DIR=…); Ctrl-C stops it
 	@$(python) -m core.embedded
 
-test: .venv/.dev ## run the tests; ARGS="-k name" picks some
-	@$(python) -m pytest $(ARGS)
+test: .venv/.dev ## run the tests; ARGS="-k name" picks some, ARGS=-n0 takes one process
+	@$(python) -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## lint, types, imports, migrations, schema, production settings
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \

@@ -3,12 +3,15 @@
 Whatever a test starts writes to the standard error that pytest captures; PostgreSQL has a log of its own. Each line is
 looked at once, and the run fails if one holds what it may not, although every test passed. Nothing is left out: tests
 that log every statement, or at DEBUG, or that read the log themselves, are held to the same.
+
+Where pytest-xdist runs the tests in several processes, each looks at what its own tests logged, since it knows their
+customers, and the first process sums up.
 """
 
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -62,6 +65,11 @@ class Logs:
         """Look at a file too, which may not be there yet, each time that ``read`` is called."""
         self._files.setdefault(path, (source, 0))
 
+    def add(self, lines: dict[str, int], offences: list[str]) -> None:
+        """Count what another process of this run heard."""
+        self.lines.update(lines)
+        self.offences += offences
+
     def read(self) -> None:
         """Look at what the files have that was not looked at yet."""
         for path, (source, begin) in self._files.items():
@@ -84,6 +92,8 @@ def _plain(identity: str) -> str:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Look at what was captured while a fixture was made, a test ran, or a fixture ended."""
+    if hasattr(report, "node"):
+        return  # of another process, which has looked
     for name, text in report.sections:
         if name in {f"Captured stdout {report.when}", f"Captured stderr {report.when}"}:
             LOGS.take("the services", text, where=f"in {report.nodeid}")
@@ -108,9 +118,21 @@ class Heard:
         return text
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process heard; one that died has said nothing, and its tests failed."""
+    if heard := getattr(node, "workeroutput", {}).get("logs"):
+        LOGS.add(*heard)
+
+
+# Not before pytest-xdist has ended its processes, which it does in this hook.
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run whose tests passed, if a line holds what it may not."""
     LOGS.read()
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["logs"] = dict(LOGS.lines), LOGS.offences
+        return
     if LOGS.offences and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

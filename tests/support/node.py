@@ -1,5 +1,6 @@
 """node, and what npm installs for tests/clients: tools that read the schema and the pages as our users' do."""
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -37,6 +38,12 @@ def install() -> None:
         NoNodeError: there is no node, or it is too old, or npm failed.
     """
     find()
+    with (CLIENTS / "npm.log").open("w") as lock:  # tests run in several processes; *.log is nobody's
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install()
+
+
+def _install() -> None:
     if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= _LOCK.stat().st_mtime:
         return
     command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
