@@ -1,16 +1,23 @@
 """How gunicorn serves: what the operator may choose comes from core.env, what is fixed says why."""
 
 import os
+import resource
 import signal
 from typing import Protocol
 
+from core import production
 from core.embedded import child, secrets
 from core.env import SettingsError, load
 
 try:
     _env = secrets.complete(load())
+    production.check(_env)
 except SettingsError as error:
     raise SystemExit(str(error)) from None
+
+# A connection is an open file. Many a shell allows 1,024, which slow clients would use up; what may be had is taken.
+_, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 bind = f"[{_env.host}]:{_env.port}" if ":" in _env.host else f"{_env.host}:{_env.port}"
 workers = _env.web_concurrency or max(2, len(os.sched_getaffinity(0)))  # two, so that one can be replaced under load

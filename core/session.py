@@ -25,6 +25,11 @@ SERVER_OPTIONS = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10000"
     " -c client_connection_check_interval=2000"
 )
+POOLED = (
+    "leads through a pooler: another session would have our locks, and an order of commits that is not ours. "
+    "Give PostgreSQL's own address."
+)
+"""What is wrong with a setting whose session is not the server's own; a pooler makes up its process id."""
 _OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COPY_IN)
 
 
@@ -62,6 +67,11 @@ class Session:
         self._pg.notice_handler = self._on_notice
         # The reader stays registered: a batch then needs no epoll_ctl, and a cut is noticed between batches too.
         self._loop.add_reader(self._fd, self._on_readable)
+
+    @property
+    def backend_pid(self) -> int:
+        """The process id that the server told at the start; a pooler tells one of its own."""
+        return self._pg.backend_pid
 
     @classmethod
     async def connect(cls, url: str, role: str) -> "Session":

@@ -6,18 +6,17 @@ from typing import Any
 
 from django.utils.csp import CSP
 
-from core import databases
+from core import databases, production
 from core.embedded import postgres, secrets, valkey
-from core.env import Env, SettingsError, load
+from core.env import Env, load
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 ENV: Env = secrets.complete(load())
+production.check(ENV)
 # An embedded service has no key before its first `make run`; commands that sign nothing still work.
 SECRET_KEY = ENV.secret_key or random_secrets.token_urlsafe(48)
 DEBUG = ENV.debug
-if DEBUG and not ENV.embedded:
-    raise SettingsError("Setting DEBUG: debug pages show settings and queries, so production must not have them.")
 ALLOWED_HOSTS = [host.strip() for host in ENV.allowed_hosts.split(",") if host.strip()]
 
 _serving_url = ENV.database_url or postgres.serving_url(ENV.data_dir)

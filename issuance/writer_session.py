@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from core.session import Session, StatementError
+from core.session import POOLED, Session, StatementError
 from issuance import locks
 from issuance.allocator import Allocator
 from issuance.claims import Won, claim, winners
@@ -204,9 +204,12 @@ class WriterSession:
 
 async def _be_durable(session: Session, *, allow_unsafe: bool) -> None:
     async with session.turn:
-        ((fsync, commit, standby),) = await session.execute(
-            b"SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()"
+        ((fsync, commit, standby, pid),) = await session.execute(
+            b"SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery(),"
+            b" pg_backend_pid()"
         )
+        if pid != b"%d" % session.backend_pid:
+            raise RefusedError(f"DATABASE_URL {POOLED}")
         if standby == b"t":
             raise UnavailableError("DATABASE_URL leads to a standby, which can't be written to.")
         if fsync != b"on" and not allow_unsafe:

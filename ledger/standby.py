@@ -11,7 +11,7 @@ from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from core.databases import SEALER_ROLE
-from core.session import OPTIONS, SERVER_OPTIONS
+from core.session import OPTIONS, POOLED, SERVER_OPTIONS
 from ledger import log
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_serial, shard_of
@@ -119,9 +119,11 @@ def _take_role(connection: log.Connection) -> None:
 
 
 def _be_durable(connection: log.Connection, *, allow_unsafe: bool) -> None:
-    ((fsync, commit, standby),) = connection.execute(
-        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()"
+    ((fsync, commit, standby, pid),) = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery(), pg_backend_pid()"
     )
+    if pid != connection.info.backend_pid:
+        raise UnfitDatabaseError(f"DATABASE_SEALER_URL {POOLED}")
     if standby:
         raise UnfitDatabaseError("DATABASE_SEALER_URL leads to a standby, which can't be written to.")
     if fsync != "on" and not allow_unsafe:

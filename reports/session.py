@@ -10,7 +10,7 @@ from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from core.databases import OWNER_ROLE, REPORTER_ROLE
-from core.session import OPTIONS, SERVER_OPTIONS
+from core.session import OPTIONS, POOLED, SERVER_OPTIONS
 from ledger.log import Connection
 
 _CLASS: Final = 0x5250
@@ -39,7 +39,7 @@ def session(url: str, role: str = REPORTER_ROLE) -> Iterator[Connection]:
     """A session in the reporter's role, or the owner's: in autocommit, and each of its transactions sees one moment.
 
     Raises:
-        NotAReporterError: the login is no member of the role.
+        NotAReporterError: the login is no member of the role, or the session is a pooler's.
         psycopg.Error: the database can't be reached.
     """
     given = conninfo_to_dict(url)
@@ -53,6 +53,9 @@ def session(url: str, role: str = REPORTER_ROLE) -> Iterator[Connection]:
             raise NotAReporterError(
                 f"The login {connection.info.user} ({_SETTINGS[role]}) may not write reports. GRANT {role} TO it."
             ) from error
+        ((pid,),) = connection.execute("SELECT pg_backend_pid()")
+        if pid != connection.info.backend_pid:
+            raise NotAReporterError(f"{_SETTINGS[role]} {POOLED}")
         yield connection
 
 

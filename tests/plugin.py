@@ -20,6 +20,7 @@ from core.embedded.server import Server
 from core.env import Env
 from ledger.domain.note import SignerKey
 from tests.logs import LOGS
+from tests.support import secret_keys
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LEDGER_KEY: Final = SignerKey("log.test/tracking", bytes(range(32))).export()
@@ -128,9 +129,9 @@ def set_environment(nowhere: Database) -> None:
     for field in msgspec.structs.fields(Env):
         os.environ.pop(field.encode_name, None)
     os.environ |= nowhere.settings | {
-        "SECRET_KEY": "tests-" * 12,
-        "NUMBER_KEY": "1f" * 32,
-        "CUSTOMER_TAG_KEYS": f"1:{'2e' * 32}",
+        "SECRET_KEY": secret_keys.key("SECRET_KEY"),
+        "NUMBER_KEY": secret_keys.NUMBER_KEY,
+        "CUSTOMER_TAG_KEYS": secret_keys.OLD,
         "LEDGER_KEY": LEDGER_KEY,
         "HTTPS_ONLY": "0",
         "ALLOW_UNSAFE_DATABASE": "1",

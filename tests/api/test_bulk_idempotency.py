@@ -12,10 +12,9 @@ from tests.support.bulk import numbers, order, orders, post
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH as SINGLE
 from tests.support.orders import query
+from tests.support.secret_keys import NEW, OLD
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import problem
-
-OLD, NEW = f"1:{'2e' * 32}", f"2:{'3d' * 32}"
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from tests.support import ledger
 from tests.support.keys import make_key
 from tests.support.orders import PATH, query
 from tests.support.sealing import seal
+from tests.support.secret_keys import NEW, OLD
 from tests.support.service import Service, ServiceFactory
 from tests.support.stats import ask_stats
 from tests.support.web import ask
 
-OLD, NEW = f"1:{'2e' * 32}", f"2:{'3d' * 32}"
 CUSTOMER, OTHER = str(uuid4()), str(uuid4())
 
 

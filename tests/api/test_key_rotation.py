@@ -8,9 +8,8 @@ import pytest
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.orders import PATH, query
+from tests.support.secret_keys import NEW, OLD
 from tests.support.service import Service, ServiceFactory
-
-OLD, NEW = f"1:{'2e' * 32}", f"2:{'3d' * 32}"
 
 
 def ask(service: Service, key: str) -> httpx.Response:

@@ -20,10 +20,11 @@ from tests.support.lists import PATH, Row, follow, in_order, leaves, numbers, pa
 from tests.support.orders import PATH as ISSUE
 from tests.support.orders import query
 from tests.support.sealing import seal
+from tests.support.secret_keys import NEXT_TAG_KEY, TAG_KEY
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, problem
 
-KEYS = {1: bytes.fromhex("2e" * 32), 2: bytes.fromhex("3d" * 32)}
+KEYS = {1: bytes.fromhex(TAG_KEY), 2: bytes.fromhex(NEXT_TAG_KEY)}
 OLD, NEW = (f"{number}:{key.hex()}" for number, key in KEYS.items())
 OURS, THEIRS = "de619854-b59b-425e-9db4-000000000000", "de619854-b59b-425e-9db4-000000000001"
 """Those that have most of what a load issues."""

@@ -9,11 +9,11 @@ from tests.plugin import Database
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH, query
 from tests.support.sealing import seal
+from tests.support.secret_keys import NEW, OLD
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, problem
 
 ONE, OTHER = str(uuid4()), str(uuid4())
-OLD, NEW = f"1:{'2e' * 32}", f"2:{'3d' * 32}"
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ from tests.plugin import CLUSTER, Database
 from tests.support import history as histories
 from tests.support.keys import bearer
 from tests.support.labels import NEVER_ISSUED, forms, slip
+from tests.support.secret_keys import NUMBER_KEY
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, problem
 
-NUMBERS = Numbering(bytes.fromhex("1f" * 32))
+NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 """Under the service's key."""
 FIELDS = ["tracking_number", "well_formed", "check_character", "possible", "origin", "destination", "reason"]
 

@@ -24,6 +24,7 @@ from tests.logs import LOGS
 from tests.plugin import ROOT, Cluster, Database, HeardServer
 from tests.support import ledger
 from tests.support.load import load
+from tests.support.secret_keys import key
 from tests.support.service import Service, ServiceFactory
 
 SOME_THOUSANDS = 3000
@@ -130,7 +131,7 @@ def test_two_copies_of_a_database_that_share_a_fence_cannot_lease_the_same_block
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"NUMBER_KEY": "ab" * 32}, "Correct SHARD or NUMBER_KEY"),
+        ({"NUMBER_KEY": key("another")}, "Correct SHARD or NUMBER_KEY"),
         ({"SHARD": "3"}, "Correct SHARD or NUMBER_KEY"),
         ({"FENCE": "{folder}/nowhere"}, "there is no fence at"),
         ({"FENCE": "{folder}/damaged"}, "can't be read"),

@@ -22,12 +22,13 @@ from tests.plugin import Database
 from tests.support.daily import step
 from tests.support.filling import CUSTOMER, LARGE_CUSTOMER, SMALL_CUSTOMER, fill
 from tests.support.reports import roll_up
+from tests.support.secret_keys import TAG_KEY
 
 EVENTS = 24_000
 MOMENT = "timestamptz '2026-03-27T00:00:00Z' + i * interval '17 s'"
 """Five days: Paris has no half past two on one of them."""
 ZONES = ("UTC", "Asia/Kathmandu", "Europe/Paris", "America/St_Johns")
-RING = KeyRing({1: bytes.fromhex("2e" * 32)})
+RING = KeyRing({1: bytes.fromhex(TAG_KEY)})
 TAGS = {name: [RING.tag(UUID(name).bytes)[1]] for name in (SMALL_CUSTOMER, CUSTOMER, LARGE_CUSTOMER)}
 TAGS["two keys"] = [tag for tags in TAGS.values() for tag in tags]
 PERIODS = (Period(), Period(date(2026, 3, 28), date(2026, 3, 30)), Period(None, date(2026, 3, 29)))

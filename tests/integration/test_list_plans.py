@@ -17,10 +17,11 @@ from ledger.models import IssuanceEvent
 from ledger.period import by_ranges, stretches
 from tests.plugin import Database
 from tests.support import filling
+from tests.support.secret_keys import TAG_KEY
 
 EVENTS = 1_000_000
 LIMIT = 101
-RING = KeyRing({1: bytes.fromhex("2e" * 32)})
+RING = KeyRing({1: bytes.fromhex(TAG_KEY)})
 COMMON = {
     "customer_id": filling.LARGE_CUSTOMER,
     "origin_country_id": "MY",

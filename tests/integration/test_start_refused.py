@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.plugin import ROOT, Database
+from tests.support.secret_keys import OLD, key
 from tests.support.service import free_port
 
 
@@ -19,9 +20,15 @@ from tests.support.service import free_port
         ({"LEDGER_KEY": ""}, "needs LEDGER_KEY"),
         ({"LEDGER_KEY": "log.test+00000000+" + "A" * 44}, "Setting LEDGER_KEY"),
         ({"SECRET_KEY": "", "CUSTOMER_TAG_KEYS": ""}, "needs SECRET_KEY, CUSTOMER_TAG_KEYS"),
-        ({"CUSTOMER_TAG_KEYS": f"1:{'ab' * 32},1:{'cd' * 32}"}, "Customer key 1 is given twice"),
+        ({"CUSTOMER_TAG_KEYS": f"{OLD},{OLD}"}, "Customer key 1 is given twice"),
         ({"NUMBER_KEY": "abc"}, "Setting NUMBER_KEY"),
         ({"DEBUG": "1"}, "Setting DEBUG"),
+        ({"ALLOWED_HOSTS": "tracking.example, *"}, "Setting ALLOWED_HOSTS"),
+        ({"SECRET_KEY": "change-me-" * 7}, "Setting SECRET_KEY: this is no random key"),
+        ({"SECRET_KEY": "django-insecure-" + key("SECRET_KEY")}, "Setting SECRET_KEY: this is no random key"),
+        ({"NUMBER_KEY": "1f" * 32}, "Setting NUMBER_KEY: this is no random key"),
+        ({"CUSTOMER_TAG_KEYS": f"{OLD},2:{'00' * 32}"}, "Setting CUSTOMER_TAG_KEYS: this is no random key"),
+        ({"METRICS_TOKEN": "secret" * 6}, "Setting METRICS_TOKEN: this is no random key"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

@@ -6,6 +6,7 @@ import psycopg
 
 from ledger.domain.tag import KeyRing
 from tests.plugin import Database
+from tests.support.secret_keys import TAG_KEY
 
 WRITERS, BATCH = 8, 32
 STEADY = "timestamptz '2026-01-01T00:00:00Z' + i * interval '0.4 s'"
@@ -62,7 +63,7 @@ def fill(database: Database, count: int, *, moment: str = STEADY, unsealed_block
         round=WRITERS * 1024,
         customers=CUSTOMERS,
     )
-    ring = KeyRing({1: bytes.fromhex("2e" * 32)})
+    ring = KeyRing({1: bytes.fromhex(TAG_KEY)})
     tags = [ring.tag(UUID(f"de619854-b59b-425e-9db4-{customer:012x}").bytes)[1] for customer in range(CUSTOMERS)]
     blocks = -(-count // (WRITERS * 1024)) * WRITERS
     with psycopg.connect(database.owner_url, autocommit=True) as session:

@@ -14,10 +14,11 @@ from ledger.domain import bundle, merkle, weight
 from ledger.domain.tiles import ENTRIES, WIDTH, Tile
 from tests.support.history import issue
 from tests.support.keys import bearer
+from tests.support.secret_keys import NUMBER_KEY
 from tests.support.web import ask
 
 PATH = "/v1/tracking-numbers"
-NUMBERING = Numbering(bytes.fromhex("1f" * 32))
+NUMBERING = Numbering(bytes.fromhex(NUMBER_KEY))
 """The tests' own (tests.plugin)."""
 
 type Row = dict[str, Any]

@@ -13,9 +13,10 @@ from ledger.domain import bundle
 from ledger.domain.weight import LABELS
 from tests.logs import LOGS
 from tests.support.keys import bearer
+from tests.support.secret_keys import TAG_KEY
 from tests.support.web import ask
 
-KEY = bytes.fromhex("2e" * 32)
+KEY = bytes.fromhex(TAG_KEY)
 """The key of the pseudonyms, as tests.plugin sets it."""
 BUNDLE = 256
 

@@ -14,8 +14,9 @@ from ledger import log
 from ledger.domain import entry, merkle
 from ledger.domain.growth import Growth
 from tests.plugin import Database
+from tests.support.secret_keys import NUMBER_KEY
 
-NUMBERS = Numbering(bytes.fromhex("1f" * 32))
+NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 GUARDED = ("issuance_event", "number_block", "tile", "checkpoint", "run", "block_cursor", "tree_state")
 VERDICT = "The ledger is not what was signed."
 
