@@ -1,4 +1,4 @@
-"""Behind a pooler, locks and the order of commits are not the session's own: nothing is issued, sealed or counted there."""
+"""Behind a pooler, locks and the order of commits are not the session's own: nothing is issued or sealed there."""
 
 import asyncio
 import os

@@ -25,7 +25,7 @@ def cluster(folder: Path) -> None:
 @pytest.mark.parametrize("data", ["", "data", "18/docker", "postgresql/main"])
 def test_a_place_on_the_database_s_volume_is_refused(volume: Path, data: str) -> None:
     cluster(volume / "database" / data)
-    with pytest.raises(SettingsError, match="Setting FENCE: .* is on the volume of the database in .*another volume"):
+    with pytest.raises(SettingsError, match=r"Setting FENCE: .* is on the volume of the database in .*another volume"):
         production.check_volume("FENCE", volume / "database" / "tracking" / "fence")
 
 
@@ -48,9 +48,7 @@ def test_a_place_on_a_volume_without_a_database_is_fine(volume: Path) -> None:
     production.check_volume("FENCE", volume / "other" / "deep" / "fence")
 
 
-def test_a_machine_with_one_disk_has_no_other_volume_to_ask_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_with_one_disk_has_no_other_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "ismount", lambda path: str(path) == "/")
     cluster(tmp_path / "postgresql" / "main")
     production.check_volume("FENCE", tmp_path / "tracking" / "fence")
