@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from core import problems
+from core import metrics, problems
 from core.problems import Detail, Problem
 from issuance.domain.errors import (
     IssuanceError,
@@ -121,6 +121,7 @@ def body(event: Event, *, with_entry: bool) -> bytes:
 
 def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
     """Any problem document."""
+    metrics.REFUSED.labels(kind.slug).inc()
     document = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
     return Answer(kind.status, _problem_head(kind), request_id, document)
 
