@@ -13,7 +13,7 @@ from core.request_id import id_of
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
 
-_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _OPERATORS: Final = frozenset(("/livez", "/readyz", "/metrics"))
 
 
@@ -27,7 +27,7 @@ def observe(get_response: GetResponse) -> GetResponse:
         bind_contextvars(request_id=identity)
         response = get_response(request)
         response.headers.setdefault("X-Request-ID", identity)
-        method = request.method if request.method in _METHODS else "other"
+        method = request.method if request.method in METHODS else "other"
         route = route_of(request)
         metrics.HTTP_REQUESTS.labels(method, route, response.status_code).inc()
         metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - began)

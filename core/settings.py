@@ -65,6 +65,8 @@ MIDDLEWARE = [
     "core.staff.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if ENV.otel_exporter_otlp_endpoint is not None:
+    MIDDLEWARE.insert(1, "core.tracing.requests")
 ROOT_URLCONF = "core.urls"
 WSGI_APPLICATION = "core.wsgi.application"
 ASGI_APPLICATION = "core.asgi.application"

@@ -26,6 +26,7 @@ _REMEMBERED_CUSTOMERS = 8192
 HEADERS = frozenset(
     (
         *(b"host", b"x-request-id", b"x-forwarded-proto", b"idempotency-key", b"authorization"),
+        *(b"traceparent",),
         *(b"content-length", b"transfer-encoding"),
         *(b"sec-purpose", b"purpose", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
     )

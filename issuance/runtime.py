@@ -106,11 +106,12 @@ async def issuing() -> AsyncIterator[Issuer]:
         except (PublicationError, LogError) as error:
             raise RefusedError(str(error)) from error
 
-    writer = Writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
+    make_issuer, make_writer = _makers(traced=env.otel_exporter_otlp_endpoint is not None)
+    writer = make_writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
     task = asyncio.get_running_loop().create_task(writer.run())
     task.add_done_callback(_end_if_failed)
     callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
-    issuer = Issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
+    issuer = make_issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
     bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
     _running = _Running(issuer, BulkIssuer(bulk_writer, keys), writer, asyncio.get_running_loop())
     telling = asyncio.get_running_loop().create_task(_tell(writer))
@@ -130,6 +131,15 @@ def _end_if_failed(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.critical("The writer failed; ending this process.", exc_info=error)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _makers(*, traced: bool) -> tuple[type[Issuer], type[Writer]]:
+    """The classes of issuer and writer; what traces is imported only if something is traced."""
+    if not traced:
+        return Issuer, Writer
+    from issuance.traced import TracedIssuer, TracedWriter  # noqa: PLC0415  # see above
+
+    return TracedIssuer, TracedWriter
 
 
 async def _tell(writer: Writer) -> None:
