@@ -50,7 +50,7 @@ def _describe(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         "event": event.pop("event"),
     }
     given = {name: getattr(record, name) for name in _OF_RECORD if hasattr(record, name)}
-    described.update(get_contextvars(), **given)
+    described.update(sorted(get_contextvars().items()), **given)
     described.update(event)
     return described
 

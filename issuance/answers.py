@@ -56,6 +56,9 @@ _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
     (IssuanceError, problems.INTERNAL),
 )
 
+for _, each in _PROBLEMS:
+    metrics.REFUSED.labels(each.slug)  # from 0 on, or Prometheus would not see the first one as an increase
+
 
 class Answer(NamedTuple):
     """An HTTP answer."""

@@ -5,6 +5,7 @@ looked at once, and the run fails if one holds what it may not, although every t
 that log every statement, or at DEBUG, or that read the log themselves, are held to the same.
 """
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -53,6 +54,7 @@ class Logs:
 
     def reason(self, line: str) -> str | None:
         """What a line holds that no line may."""
+        line = _unescaped(line)
         if any(_plain(each) in self._customers for each in _ID.findall(line)):
             return "a customer's id"
         found = _PATTERN.search(line)
@@ -80,6 +82,22 @@ LOGS: Final = Logs()
 
 def _plain(identity: str) -> str:
     return identity.replace("-", "").lower()
+
+
+def _unescaped(line: str) -> str:
+    """A line of JSON with its texts as they were before they were escaped; any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        return f"{line} {_texts(json.loads(line))}"
+    except ValueError:
+        return line
+
+
+def _texts(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_texts(each)}" for name, each in value.items())
+    return " ".join(map(_texts, value)) if isinstance(value, list) else str(value)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
