@@ -37,7 +37,8 @@ class Bounded:
         """Its answer; whoever asks while it is being asked waits for the same answer.
 
         Raises:
-            TimeoutError: none in time.
+            TimeoutError: none in time, counted from when it was first asked: while the database hangs, only who comes
+                first waits for it.
             Exception: whatever the question raises.
         """
         now = self._clock()
@@ -49,7 +50,7 @@ class Bounded:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="bounded", daemon=True)
                 self._thread.start()
-        return cast("T", asked.answer.result(self._seconds))
+        return cast("T", asked.answer.result(max(0.0, asked.at + self._seconds - now)))
 
     def _work(self) -> None:
         while True:

@@ -55,7 +55,10 @@ def readyz(issuing: Check) -> Callable[[HttpRequest], HttpResponse]:
 
 def _refusal(request: HttpRequest, missing: Mapping[str, str]) -> HttpResponse:
     details = [Detail(name, "missing", words) for name, words in missing.items()]
-    return problems.respond(request, problems.NOT_READY, errors=details)
+    response = problems.respond(request, problems.NOT_READY, errors=details)
+    # Django would write a line for each probe; what is the matter is said once by whoever it keeps from working.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  # it offers no other way
+    return response
 
 
 def _database() -> Mapping[str, str | None]:
