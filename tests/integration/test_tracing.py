@@ -41,12 +41,12 @@ def traces(database: Database, service: ServiceFactory, folder: Path) -> Iterato
     LOGS.know(CUSTOMER)
     LOGS.follow("Valkey", folder / "v/log")
     with collector() as made:
-        given = {"OTEL_EXPORTER_OTLP_ENDPOINT": made.endpoint, "WEB_CONCURRENCY": "1"}
-        running = service(database, **given)
+        endpoint = made.endpoint
+        running = service(database, WEB_CONCURRENCY="1", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
         with (
-            Sealer(database, **given),
+            Sealer(database, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
             Valkey(folder / "v") as broker,
-            ticking.worker(database, broker, **given),
+            ticking.worker(database, broker, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
         ):
             ask(running.base_url)
             until_published(database, 2)
