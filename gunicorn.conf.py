@@ -5,7 +5,7 @@ import resource
 import signal
 from typing import Protocol
 
-from core import production
+from core import logs, multiprocess, production
 from core.embedded import child, secrets
 from core.env import SettingsError, load
 
@@ -28,7 +28,11 @@ graceful_timeout = 30  # the time that a stopping worker has to commit and answe
 keepalive = 75  # longer than the idle limit of the proxies in front, or they would reuse a connection that is closing
 accesslog = None  # one line per request costs more than the issuance; query strings would hold customers
 loglevel = _env.log_level.lower()
+logconfig_dict = logs.config(_env.log_lines, _env.log_level)  # one form for all lines, from the first one on
 control_socket_disable = True  # on by default since gunicorn 25.1; nothing here uses it
+
+
+multiprocess.begin()
 
 
 class Master(Protocol):
@@ -40,3 +44,19 @@ class Master(Protocol):
 def post_fork(server: Master, _worker: object) -> None:
     """A worker whose master was killed would keep the port: it drains and goes."""
     child.die_with_parent(server.pid, signal.SIGTERM)
+
+
+class Worker(Protocol):
+    """As much of a worker as is used here."""
+
+    pid: int
+
+
+def child_exit(_server: Master, worker: Worker) -> None:
+    """Its part of the metrics stays, but for what it said of the present."""
+    multiprocess.forget(worker.pid)
+
+
+def on_exit(_server: Master) -> None:
+    """Nobody asks for the metrics any more."""
+    multiprocess.end()

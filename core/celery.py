@@ -9,9 +9,10 @@ import sys
 import warnings
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from django.conf import settings
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from core.env import SettingsError
 from core.schedule import SCHEDULE
@@ -28,6 +29,19 @@ TIME_LIMIT: Final = 600.0
 @signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Leave logging as Django's settings have it, with what they keep out of a log."""
+
+
+@signals.task_prerun.connect
+def name_the_task(task_id: str, task: Task[Any, Any], **_: Any) -> None:
+    """Have the lines that are logged until the next task say which one they are about."""
+    clear_contextvars()
+    bind_contextvars(task=task.name, task_id=task_id)
+
+
+@signals.task_postrun.connect
+def forget_the_task(**_: Any) -> None:
+    """What is logged between tasks is about none."""
+    clear_contextvars()
 
 
 @signals.celeryd_after_setup.connect
@@ -84,3 +98,7 @@ app.conf.update(
     beat_schedule=SCHEDULE,
     beat_scheduler="core.schedule:Ticks",
 )
+if settings.ENV.otel_exporter_otlp_endpoint is not None:
+    from core import tracing
+
+    tracing.tasks()

@@ -169,6 +169,11 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         """Whether the database is the one that `make run` starts."""
         return self.database_url is None
 
+    @property
+    def log_lines(self) -> str:
+        """How log lines look: ``json`` or ``text``."""
+        return self.log_format or ("text" if self.embedded else "json")
+
 
 def load(environ: Mapping[str, str] | None = None) -> Env:
     """Read the settings; an empty value counts as unset.

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 _OF_REQUESTS: Final = "django."
@@ -34,3 +34,39 @@ def _cut(text: str, logger: str) -> str:
     if logger == _RAW:
         text = unquote(text).encode("unicode_escape").decode()
     return _ID.sub("*", _CUSTOMER.sub(r"\1*\2", _QUERY_OF_LINE.sub("", text)))
+
+
+def without_customers(trace: str) -> str:
+    """The same of a traceback, line by line: the message of an error may quote what was asked for."""
+    return "\n".join(_ID.sub("*", _CUSTOMER.sub(r"\1*\2", _QUERY.sub("", line))) for line in trace.split("\n"))
+
+
+def config(log_format: str, level: str) -> dict[str, Any]:
+    """How everything logs, for ``logging.config.dictConfig``: Django, gunicorn and uvicorn, Celery, commands.
+
+    Args:
+        log_format: ``json`` or ``text``.
+        level: DEBUG, INFO, WARNING or ERROR.
+    """
+    stderr = {"handlers": ["stderr"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": f"core.log_lines.{log_format}_lines"}},
+        "filters": {"paths only": {"()": "core.logs.PathsOnly"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths only"]},
+            "nowhere": {"class": "logging.NullHandler"},
+        },
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Django gives runserver's logger a handler of its own, which would write whole request lines.
+            "django.server": stderr,
+            # Anybody can send a wrong Host; the answer says so, and a traceback each time would fill the log.
+            "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+            # It reports each tick of the schedule three times; the tasks say themselves what is worth saying.
+            "celery": {"level": "WARNING" if level == "INFO" else level},
+            # gunicorn would write lines of another form; uvicorn's worker takes the handlers of this logger.
+            "gunicorn.error": stderr | {"level": level},
+        },
+    }

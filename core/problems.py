@@ -6,11 +6,12 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
-import uuid_utils
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.response import Response
+
+from core.request_id import id_of
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -193,6 +194,12 @@ OVERLOADED = Problem("overloaded", 503, "Too many requests wait", "Try again aft
 SHUTTING_DOWN = Problem(
     "shutting-down", 503, "This process is shutting down", "Try again: another process will answer."
 )
+NOT_READY = Problem(
+    "not-ready",
+    503,
+    "This process is not ready",
+    "Ask another one; `errors` names what this one lacks, and what to do about it.",
+)
 ISSUING_REFUSED = Problem(
     "issuing-refused",
     503,
@@ -229,10 +236,10 @@ def respond(
     request: HttpRequest, problem: Problem, detail: str | None = None, errors: Sequence[Detail] = ()
 ) -> HttpResponse:
     """The same as a Django response, with the headers that go with the problem."""
-    request_id = str(uuid_utils.uuid7())
+    identity = id_of(request)
     instance = escape_uri_path(request.path)
-    body = encode(problem, instance=instance, request_id=request_id, detail=detail, errors=errors)
-    headers = problem.headers | {"X-Request-ID": request_id, "Cache-Control": "no-store"}
+    body = encode(problem, instance=instance, request_id=identity, detail=detail, errors=errors)
+    headers = problem.headers | {"X-Request-ID": identity, "Cache-Control": "no-store"}
     return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=headers)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.csp import CSP
 
-from core import databases, production
+from core import databases, logs, production
 from core.embedded import postgres, secrets, valkey
 from core.env import Env, load
 
@@ -51,6 +51,8 @@ INSTALLED_APPS = [
     "schema",
 ]
 MIDDLEWARE = [
+    "core.middleware.observe",
+    "core.middleware.operators",
     "core.middleware.require_host",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -62,6 +64,8 @@ MIDDLEWARE = [
     "core.staff.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if ENV.otel_exporter_otlp_endpoint is not None:
+    MIDDLEWARE.insert(1, "core.tracing.requests")
 ROOT_URLCONF = "core.urls"
 WSGI_APPLICATION = "core.wsgi.application"
 ASGI_APPLICATION = "core.asgi.application"
@@ -91,7 +95,6 @@ WHITENOISE_USE_FINDERS = True  # the sidecar's files are served from its package
 
 HTTPS_ONLY = ENV.https_only if ENV.https_only is not None else not ENV.embedded
 SECURE_SSL_REDIRECT = HTTPS_ONLY
-SECURE_REDIRECT_EXEMPT = [r"^livez$"]  # a platform's health check speaks plain HTTP
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_HSTS_PRELOAD = HTTPS_ONLY
@@ -144,25 +147,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "EXCEPTION_HANDLER": "core.problems.exception_handler",
 }
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"paths only": {"()": "core.logs.PathsOnly"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths only"]},
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "root": {"handlers": ["stderr"], "level": ENV.log_level},
-    # Django gives runserver's logger a handler of its own, which would write whole request lines.
-    "loggers": {
-        "django.server": {"handlers": ["stderr"], "propagate": False},
-        # Anybody can send a wrong Host; the answer says so, and a traceback each time would fill the log.
-        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
-        # It reports each tick of the schedule three times; the tasks say themselves what is worth saying.
-        "celery": {"level": "WARNING" if ENV.log_level == "INFO" else ENV.log_level},
-    },
-}
+LOGGING: dict[str, Any] = logs.config(ENV.log_lines, ENV.log_level)
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Tracking number authority",

@@ -5,9 +5,12 @@ from django.views.generic import RedirectView
 
 from core import health
 from core.converters import AnyText
+from core.scraping import MetricsView
+from issuance import readiness
 from issuance.api import NextTrackingNumberView
 from issuance.bulk_api import TrackingNumbersViewSet
 from issuance.validate import ValidateView
+from reports import readings
 
 register_converter(AnyText, "text")
 
@@ -18,6 +21,8 @@ urlpatterns = [
     path("v1/validate/<text:number>", ValidateView.as_view()),
     path("v1/tracking-numbers", TrackingNumbersViewSet.as_view({"get": "list", "post": "issue"})),
     path("livez", health.livez),
+    path("readyz", health.readyz(readiness.checks)),
+    path("metrics", MetricsView.as_view(readings=readings.read)),
     path("console", RedirectView.as_view(url="/console/")),
     path("console/", include("reports.console.urls")),
     path("", include("ledger.api.urls")),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from core import problems
+from core import metrics, problems
 from core.problems import Detail, Problem
 from issuance.domain.errors import (
     IssuanceError,
@@ -55,6 +55,9 @@ _PROBLEMS: tuple[tuple[type[IssuanceError], Problem], ...] = (
     (KeyReusedError, problems.IDEMPOTENCY_KEY_REUSED),
     (IssuanceError, problems.INTERNAL),
 )
+
+for _, each in _PROBLEMS:
+    metrics.REFUSED.labels(each.slug)  # from 0 on, or Prometheus would not see the first one as an increase
 
 
 class Answer(NamedTuple):
@@ -121,6 +124,7 @@ def body(event: Event, *, with_entry: bool) -> bytes:
 
 def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
     """Any problem document."""
+    metrics.REFUSED.labels(kind.slug).inc()
     document = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
     return Answer(kind.status, _problem_head(kind), request_id, document)
 

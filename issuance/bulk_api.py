@@ -15,11 +15,12 @@ from core import body, problems, query
 from core.keys.domain import Scope
 from core.keys.drf import caller_of
 from core.problems import ProblemError
+from core.request_id import request_id
 from issuance import answers, contract_bulk, runtime
 from issuance.answers import Answer
 from issuance.bulk import PATH, Asked
 from issuance.domain.bulk import LONGEST_BODY
-from issuance.headers import flaw_of_key, request_id
+from issuance.headers import flaw_of_key
 from ledger.api.listing import TrackingNumberListViewSet
 
 MOST_CALLS: Final = 3

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from core import metrics
 from core.session import SessionLostError
 from issuance.call import Call, Issued
 from issuance.claims import Won
@@ -37,6 +38,8 @@ _PATIENCE = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _PAGE = 128
 """Events of a replay that are read at a time: a slice of the loop's time."""
+
+_ISSUED = metrics.ISSUED.labels("bulk")
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +140,8 @@ class BulkWriter:
                 self._refused(error)
                 raise
             self._said = None
+            if not issued.replayed:
+                _ISSUED.inc(len(issued.events))
             return issued
 
     async def _issue(self, call: Call, until: float) -> Issued:
@@ -147,6 +152,7 @@ class BulkWriter:
             try:
                 return await self._attempt(call)
             except SessionLostError as error:
+                metrics.SESSIONS_LOST.inc()
                 logger.warning("The session of bulk calls was lost (%s); opening another.", error)
                 self._close()
             except TryAgainError as error:
@@ -154,7 +160,9 @@ class BulkWriter:
                 if tries == _TRIES:
                     raise UnavailableError(f"The database gave up on it: {error}") from error
             except RowRefusedError as error:
-                logger.error("The ledger refuses an event of a bulk call: %s", error)  # noqa: TRY400  # it says it all
+                about = {"request_id": str(call.request_id)}
+                message = "The ledger refuses an event of a bulk call: %s"
+                logger.error(message, error, extra=about)  # noqa: TRY400  # it says it all
                 raise UnrecordableError("The ledger refuses an event of this call.") from error
             except UnavailableError:
                 if self._unsettled is None:

@@ -11,6 +11,7 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from core.server import WHOLE_RESPONSE
+from issuance.answered import ANSWERED
 from issuance.answers import Head, Headers
 from issuance.issuer import HEADERS, PATH, Issuer
 
@@ -48,6 +49,7 @@ class IssuanceLane:
             await self._django(scope, receive, send)
             return
         answer = await self._issuer().issue(scope["query_string"], given)
+        ANSWERED[answer.status] += 1
         body = answer.body
         if (extensions := scope.get("extensions")) and (whole := extensions.get(WHOLE_RESPONSE)):
             lines = self._lines.get(answer.head) or self._render(answer.head)

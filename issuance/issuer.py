@@ -8,12 +8,13 @@ from functools import lru_cache
 from core import problems
 from core.keys.domain import Caller, Scope
 from core.problems import Detail, ProblemError
+from core.request_id import request_id
 from issuance import answers
 from issuance.answers import Answer
 from issuance.domain.errors import IssuanceError
 from issuance.domain.order import InvalidOrderError, Order
 from issuance.domain.query import parse
-from issuance.headers import flaw_of_key, request_id
+from issuance.headers import flaw_of_key
 from issuance.request import Request
 from issuance.writer import Writer
 from ledger.domain.tag import Claim, KeyRing
@@ -25,6 +26,7 @@ _REMEMBERED_CUSTOMERS = 8192
 HEADERS = frozenset(
     (
         *(b"host", b"x-request-id", b"x-forwarded-proto", b"idempotency-key", b"authorization"),
+        *(b"traceparent",),
         *(b"content-length", b"transfer-encoding"),
         *(b"sec-purpose", b"purpose", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
     )

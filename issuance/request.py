@@ -12,6 +12,8 @@ from ledger.domain.tag import Claim
 if TYPE_CHECKING:
     from asyncio import Future
 
+    from opentelemetry.trace import SpanContext
+
 
 class Request:
     """One order on its way to a number.
@@ -19,12 +21,13 @@ class Request:
     Attributes:
         requested_at: when the service took the request, microseconds of the Unix epoch.
         answer: its event, once that is durable.
+        span: of its trace; there only where something is traced (issuance.traced).
         replayed: whether the event was issued before, under the same Idempotency-Key.
     """
 
     __slots__ = (
         *("answer", "claims", "customer_key_id", "customer_tag", "deadline", "event", "order", "principal"),
-        *("replayed", "request_id", "requested_at", "tries"),
+        *("replayed", "request_id", "requested_at", "span", "tries"),
     )
 
     def __init__(
@@ -48,6 +51,7 @@ class Request:
         self.deadline = 0.0
         self.event: Event
         self.answer: Future[Event]
+        self.span: SpanContext
 
     def become_event(self, serial: int, numbering: Numbering) -> None:
         """Give the request its serial, and so its number."""

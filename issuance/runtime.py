@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from core import databases
+from core import databases, metrics
 from core.env import Env, SettingsError
 from core.session import Session
+from issuance import answered
 from issuance.allocator import Allocator
 from issuance.answers import Answer
 from issuance.bulk import Asked, BulkIssuer
 from issuance.bulk_writer import BulkWriter
 from issuance.callers import LoopCallers
-from issuance.domain.errors import RefusedError, RestoredDatabaseError
+from issuance.domain.errors import IssuanceError, RefusedError, RestoredDatabaseError
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence
 from issuance.issuer import Issuer
@@ -31,6 +32,9 @@ from ledger.guard import RestoredError, look
 from ledger.log import LogError
 from ledger.publication import PublicationError
 
+_TELLING = 0.25
+"""Seconds between two looks at what changes too often to be counted each time."""
+
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 
@@ -40,10 +44,19 @@ class _Running(NamedTuple):
 
     issuer: Issuer
     bulk: BulkIssuer
+    writer: Writer
     loop: asyncio.AbstractEventLoop
 
 
 _running: _Running | None = None
+_ended = False
+
+
+class State(NamedTuple):
+    """Whether this process issues, and if not, why: None where that is still to come, or over."""
+
+    issues: bool
+    refusal: IssuanceError | None
 
 
 def fence(env: Env) -> FileFence:
@@ -73,7 +86,7 @@ def numbering(env: Env) -> Numbering:
 @contextlib.asynccontextmanager
 async def issuing() -> AsyncIterator[Issuer]:
     """An issuer for as long as the context lives; leaving it drains the queue."""
-    global _running  # noqa: PLW0603  # one process, one writer: that is what a process-wide name is for
+    global _running, _ended  # noqa: PLW0603  # one process, one writer: that is what a process-wide name is for
     env: Env = settings.ENV
     numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
@@ -93,20 +106,24 @@ async def issuing() -> AsyncIterator[Issuer]:
         except (PublicationError, LogError) as error:
             raise RefusedError(str(error)) from error
 
-    writer = Writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
+    make_issuer, make_writer = _makers(traced=env.otel_exporter_otlp_endpoint is not None)
+    writer = make_writer(open_session, numbers, queue_limit=env.queue_limit, deadline=env.deadline)
     task = asyncio.get_running_loop().create_task(writer.run())
     task.add_done_callback(_end_if_failed)
     callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
-    issuer = Issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
+    issuer = make_issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
     bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
-    _running = _Running(issuer, BulkIssuer(bulk_writer, keys), asyncio.get_running_loop())
+    _running = _Running(issuer, BulkIssuer(bulk_writer, keys), writer, asyncio.get_running_loop())
+    telling = asyncio.get_running_loop().create_task(_tell(writer))
     try:
         yield issuer
     finally:
-        _running = None
+        _running, _ended = None, True
         await asyncio.gather(writer.drain(), bulk_writer.drain())
         await task
         callers.close()
+        telling.cancel()
+        answered.count()
 
 
 def _end_if_failed(task: "asyncio.Task[None]") -> None:
@@ -114,6 +131,33 @@ def _end_if_failed(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.critical("The writer failed; ending this process.", exc_info=error)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _makers(*, traced: bool) -> tuple[type[Issuer], type[Writer]]:
+    """The classes of issuer and writer; what traces is imported only if something is traced."""
+    if not traced:
+        return Issuer, Writer
+    from issuance.traced import TracedIssuer, TracedWriter  # noqa: PLC0415  # see above
+
+    return TracedIssuer, TracedWriter
+
+
+async def _tell(writer: Writer) -> None:
+    """Keep the gauges of this process, and hand on what the lane has answered."""
+    metrics.PROCESSES.set(1)
+    while True:
+        metrics.QUEUED.set(writer.queued)
+        metrics.ISSUING.set(writer.issues)
+        answered.count()
+        await asyncio.sleep(_TELLING)
+
+
+def state() -> State:
+    """How this process stands; where nothing was issued yet (plain WSGI), asking begins it."""
+    running = None if _ended else _current()
+    return (
+        State(issues=False, refusal=None) if running is None else State(running.writer.issues, running.writer.refusal)
+    )
 
 
 def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes]) -> Answer:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from core import metrics
 from core.session import SessionLostError
 from issuance.claims import Won
 from issuance.domain.errors import (
@@ -34,6 +36,8 @@ _SWEEP = 0.25
 _PATIENCE = 30.0
 """Seconds without a word from the server after which a session is given up."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+_ISSUED = metrics.ISSUED.labels("single")
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +89,22 @@ class Writer:
         self._leasing: asyncio.Task[None] | None = None
         self._reserve = Reserve()
         self._demand = Demand(self._loop.time())
+        self._serving = False
 
     @property
     def refusal(self) -> IssuanceError | None:
         """Why nothing is issued at present, or None."""
         return self._refusal
+
+    @property
+    def issues(self) -> bool:
+        """Whether it has a session, and serials that were leased over it."""
+        return self._serving
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a batch."""
+        return len(self._queue)
 
     def submit(self, request: Request) -> "asyncio.Future[Event]":
         """Queue a request; the future gives its event once that is durable.
@@ -121,6 +136,7 @@ class Writer:
                 try:
                     await self._live()
                 except SessionLostError as error:
+                    metrics.SESSIONS_LOST.inc()
                     logger.warning("The writer's session was lost (%s); opening another.", error)
                     await asyncio.sleep(self._next_pause())
                 except IssuanceError as error:
@@ -146,8 +162,10 @@ class Writer:
                 logger.warning("Numbers are issued again.")
                 self._refusal = None
             self._failures = 0
+            self._serving = True
             await self._serve(session)
         finally:
+            self._serving = False
             session.close()
             if self._leasing is not None:
                 self._leasing.cancel()
@@ -161,6 +179,7 @@ class Writer:
         _, batch = self._unsettled
         found = await session.present([request.event.number for request in batch])
         self._unsettled = None
+        _ISSUED.inc(len(found))
         for request in batch:
             if request.event.number in found:
                 self._answer(request)
@@ -207,6 +226,7 @@ class Writer:
 
     async def _write(self, session: Gate, batch: list[Request]) -> None:
         self._unsettled = (session.writer, batch)
+        began = time.perf_counter()  # the loop's clock stands still within a turn
         try:
             async with asyncio.timeout(_PATIENCE):
                 written = await session.append([r.event for r in batch], [r.claims for r in batch])
@@ -231,11 +251,19 @@ class Writer:
         else:
             self._unsettled = None
             self._batch_limit = min(LARGEST_BATCH, 2 * self._batch_limit)
+            self._count(batch, began, len(batch) - len(written.lost))
             for position, request in enumerate(batch):
                 if position not in written.lost:
                     self._answer(request)
             if written.lost:
                 await self._replay(session, [batch[position] for position in sorted(written.lost)])
+
+    def _count(self, batch: list[Request], began: float, issued: int) -> None:
+        """Once a batch: what each costs here is shared by all that were committed with it."""
+        _ISSUED.inc(issued)
+        metrics.BATCH_SIZE.observe(len(batch))
+        metrics.COMMIT_SECONDS.observe(time.perf_counter() - began)
+        metrics.WAIT_SECONDS.observe(self._loop.time() - batch[0].deadline + self._patience)
 
     async def _replay(self, session: Gate, requests: list[Request]) -> None:
         tags = [claim.tag for request in requests for claim in request.claims]
@@ -257,7 +285,8 @@ class Writer:
     def _halve(self, batch: list[Request], error: Exception) -> None:
         """Write smaller batches until the row at fault is alone; their serials are new, so they keep increasing."""
         if len(batch) == 1:
-            logger.error("The ledger refuses an event: %s", error)
+            about = {"request_id": str(batch[0].request_id)}
+            logger.error("The ledger refuses an event: %s", error, extra=about)
             self._fail(batch, UnrecordableError("The ledger refuses this event."))
             return
         self._batch_limit = len(batch) // 2

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from core import metrics
 from core.session import POOLED, Session, StatementError
 from issuance import locks
 from issuance.allocator import Allocator
@@ -96,9 +97,11 @@ class WriterSession:
     async def lease(self, count: int) -> range:
         """Lease blocks; raises as Allocator.lease does, with UnavailableError for what the server refused."""
         try:
-            return await self._allocator.lease(self._session, self.writer, count)
+            blocks = await self._allocator.lease(self._session, self.writer, count)
         except StatementError as error:
             raise UnavailableError(f"No block could be leased: {error}") from error
+        metrics.LEASED.inc(len(blocks))
+        return blocks
 
     async def append(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
         """Write a batch, all of it but what lost its claim; it is durable when this returns.

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -29,6 +29,9 @@ _LONGEST_PAUSE = 5.0
 # A sealer that hangs loses its session, and with it the lock: another one takes over.
 _IMPATIENCE = "-c idle_session_timeout=10s -c idle_in_transaction_session_timeout=10s"
 
+type Sealed = Callable[[float, int], None]
+"""Is told the seconds of a tick that appended something, and how many events."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,8 +49,12 @@ class Work(NamedTuple):
     allow_unsafe: bool
 
 
-def run(work: Work) -> None:
+def run(work: Work, sealed: Sealed | None = None) -> None:
     """Seal until the process is ended; whatever goes wrong is said once, and tried again.
+
+    Args:
+        work: what is sealed, and where.
+        sealed: is told of each tick that appended something.
 
     Raises:
         WrongKeyError: trying again would not help.
@@ -57,11 +64,11 @@ def run(work: Work) -> None:
     while True:
         try:
             with _active(work) as (sealer, connection):
-                sealer.tick()
+                _tick(sealer, sealed)
                 if said:
                     logger.warning("Sealing goes on, with %s leaves.", sealer.size)
                 said, pause = "", _POLL
-                _seal(sealer, connection, work.first_block)
+                _seal(sealer, connection, work.first_block, sealed)
         except RestoredError as error:
             said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
         except (log.LogError, RowError) as error:
@@ -74,13 +81,21 @@ def run(work: Work) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _seal(sealer: Sealer, connection: log.Connection, first_block: int) -> None:
+def _seal(sealer: Sealer, connection: log.Connection, first_block: int, sealed: Sealed | None) -> None:
     known = False
     while True:
         began = time.monotonic()
         known = known or _is_of_shard(connection, first_block)
-        if not sealer.behind(sealer.tick()):
+        if not sealer.behind(_tick(sealer, sealed)):
             time.sleep(max(0.0, began + TICK - time.monotonic()))
+
+
+def _tick(sealer: Sealer, sealed: Sealed | None) -> int:
+    began = time.monotonic()
+    appended = sealer.tick()
+    if sealed is not None and appended:
+        sealed(time.monotonic() - began, appended)
+    return appended
 
 
 @contextmanager

@@ -9,20 +9,23 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.validation import validate_schema
 
-from core import problems
+from core import metrics, problems
 from core.env import Env
 
 BEGIN, END = "<!-- settings: made by `manage.py generate_docs` -->", "<!-- end of settings -->"
+METRICS_BEGIN, METRICS_END = "<!-- metrics: made by `manage.py generate_docs` -->", "<!-- end of metrics -->"
 
 
 def documents(root: Path) -> dict[Path, str]:
     """Each generated file of the project and what it should hold."""
     readme = root / "README.md"
+    operations = root / "docs" / "operations.md"
     return {
         root / ".env.example": env_example(),
         root / "schema" / "problems.md": problem_list(),
         root / "schema" / "openapi.yaml": openapi(),
         readme: with_settings(readme.read_text()),
+        operations: with_metrics(operations.read_text()),
     }
 
 
@@ -60,11 +63,22 @@ def env_example() -> str:
 
 def with_settings(readme: str) -> str:
     """README.md with its table of settings made anew."""
-    head, _, rest = readme.partition(BEGIN)
-    _, _, tail = rest.partition(END)
     rows = [f"| `{name}` | {f'`{default}`' if default else ''} | {text} |" for name, default, text in settings()]
     table = "\n".join(("| setting | default | what it is for |", "|---|---|---|", *rows))
-    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
+    return _between(readme, BEGIN, END, table)
+
+
+def with_metrics(operations: str) -> str:
+    """docs/operations.md with its table of metrics made anew."""
+    rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in metrics.declared()]
+    table = "\n".join(("| metric | kind | what it says |", "|---|---|---|", *rows))
+    return _between(operations, METRICS_BEGIN, METRICS_END, table)
+
+
+def _between(document: str, begin: str, end: str, table: str) -> str:
+    head, _, rest = document.partition(begin)
+    _, _, tail = rest.partition(end)
+    return f"{head}{begin}\n{table}\n{end}{tail}"
 
 
 def problem_list() -> str:

@@ -8,6 +8,7 @@ Where pytest-xdist runs the tests in several processes, each looks at what its o
 customers, and the first process sums up.
 """
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -56,6 +57,7 @@ class Logs:
 
     def reason(self, line: str) -> str | None:
         """What a line holds that no line may."""
+        line = _unescaped(line)
         if any(_plain(each) in self._customers for each in _ID.findall(line)):
             return "a customer's id"
         found = _PATTERN.search(line)
@@ -88,6 +90,22 @@ LOGS: Final = Logs()
 
 def _plain(identity: str) -> str:
     return identity.replace("-", "").lower()
+
+
+def _unescaped(line: str) -> str:
+    """A line of JSON with its texts as they were before they were escaped; any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        return f"{line} {_texts(json.loads(line))}"
+    except ValueError:
+        return line
+
+
+def _texts(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_texts(each)}" for name, each in value.items())
+    return " ".join(map(_texts, value)) if isinstance(value, list) else str(value)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -35,7 +35,7 @@ SAMPLES = {
 }
 """Paths of the routes that have parameters."""
 ALWAYS_OPEN = {
-    *("/", "/docs", "/redoc", "/redoc.js", "/livez", "/openapi.yaml", "/problems/overloaded", "/robots.txt"),
+    *("/", "/docs", "/redoc", "/redoc.js", "/livez", "/readyz", "/openapi.yaml", "/problems/overloaded", "/robots.txt"),
     *(f"/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/{what}" for what in ("proof", "barcode.svg", "barcode.png")),
     "/v1/validate/3K9M7QX2PZ4MYIDT",
 }

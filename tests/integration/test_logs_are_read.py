@@ -1,5 +1,6 @@
 """A run whose tests pass fails all the same if any log of it holds a customer, a query or a key."""
 
+import json
 import re
 import subprocess
 import sys
@@ -151,8 +152,29 @@ def test_what_no_line_may_hold_is_recognised(line: str) -> None:
     assert logs.reason(f"2026-11-23 WARNING {line} and more") is not None
 
 
+@pytest.mark.parametrize("line", BAD)
+@pytest.mark.parametrize("place", ["event", "exception"])
+def test_json_hides_nothing(line: str, place: str) -> None:
+    logs = Logs()
+    logs.know(ID)
+    written = {
+        "timestamp": "2026-11-23T00:00:00Z",
+        "level": "WARNING",
+        "event": "said",
+        place: f"Oh:\n{line}\nand more",
+    }
+    assert logs.reason(json.dumps(written)) is not None
+    assert logs.reason(json.dumps({"event": [{"deep": line}]})) is not None
+
+
+def test_a_customer_s_name_in_letters_that_json_escapes_is_recognised() -> None:
+    assert Logs().reason(json.dumps({"event": "Red\u00a0Box"})) is not None
+    assert Logs().reason(json.dumps({"event": "Red\nBox"})) is not None
+
+
 @pytest.mark.parametrize("line", GOOD_LINES)
 def test_what_a_line_may_hold_is_left_alone(line: str) -> None:
     logs = Logs()
     logs.know(ID)
     assert logs.reason(f"2026-11-23 WARNING {line} and more") is None
+    assert logs.reason(json.dumps({"level": "WARNING", "event": f"{line} and more"})) is None

@@ -152,7 +152,7 @@ def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process
         ticking.send(broker, "roll_up")
         until_counted(database, counted(database) + issue(running, 10))
     with (
-        ticking.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris"),
+        ticking.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris", LOG_FORMAT="text"),
         ticking.beat(database, broker),
     ):
         assert eventually(lambda: said.exists() and "CRITICAL" in said.read_text())

@@ -5,11 +5,13 @@ import signal
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from core.env import SettingsError
 from ledger import runtime, standby
 from ledger.sealer import WrongKeyError
+from ledger.standby import Sealed
 
 
 class Command(BaseCommand):
@@ -27,9 +29,18 @@ class Command(BaseCommand):
         # As process 1 of a container it would not be ended by a signal that it has no handler for.
         signal.signal(signal.SIGTERM, _end)
         try:
-            standby.run(runtime.work())
+            standby.run(runtime.work(), _traces())
         except (SettingsError, WrongKeyError) as error:
             raise CommandError(str(error)) from None
+
+
+def _traces() -> Sealed | None:
+    """What makes a span of a tick, where something is traced."""
+    if settings.ENV.otel_exporter_otlp_endpoint is None:
+        return None
+    from core import tracing  # noqa: PLC0415  # only here, so that it is not imported where nothing is traced
+
+    return tracing.sealed
 
 
 def _end(*_: object) -> None:
