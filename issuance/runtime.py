@@ -15,6 +15,8 @@ from django.conf import settings
 from core import databases
 from core.env import Env, SettingsError
 from core.session import Session
+from core.throttle.limits import limits as limits_of
+from core.throttle.local import Throttle
 from issuance.allocator import Allocator
 from issuance.answers import Answer
 from issuance.bulk import Asked, BulkIssuer
@@ -40,6 +42,7 @@ class _Running(NamedTuple):
 
     issuer: Issuer
     bulk: BulkIssuer
+    throttle: Throttle | None
     loop: asyncio.AbstractEventLoop
 
 
@@ -78,6 +81,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
     published, log_key = ledger.place(env), ledger.verifier(env)
+    limits = limits_of(env, settings.REDIS_URL, settings.SECRET_KEY)
     allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
 
     async def open_session() -> WriterSession:
@@ -97,9 +101,17 @@ async def issuing() -> AsyncIterator[Issuer]:
     task = asyncio.get_running_loop().create_task(writer.run())
     task.add_done_callback(_end_if_failed)
     callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
-    issuer = Issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
+    issuer = Issuer(
+        writer,
+        keys,
+        callers,
+        requires_key=env.issuance_requires_key,
+        limits=limits,
+        trusted_proxies=env.trusted_proxies,
+    )
     bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
-    _running = _Running(issuer, BulkIssuer(bulk_writer, keys), asyncio.get_running_loop())
+    counting = None if limits is None else limits.throttle
+    _running = _Running(issuer, BulkIssuer(bulk_writer, keys, limits), counting, asyncio.get_running_loop())
     try:
         yield issuer
     finally:
@@ -107,6 +119,8 @@ async def issuing() -> AsyncIterator[Issuer]:
         await asyncio.gather(writer.drain(), bulk_writer.drain())
         await task
         callers.close()
+        if counting is not None:
+            await counting.close()
 
 
 def _end_if_failed(task: "asyncio.Task[None]") -> None:
@@ -116,10 +130,15 @@ def _end_if_failed(task: "asyncio.Task[None]") -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+def throttle() -> Throttle | None:
+    """The throttle of this process, for whoever counts what it did; None: nothing is limited, or nothing runs."""
+    return None if _running is None else _running.throttle
+
+
+def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes], peer: str) -> Answer:
     """Issue from a thread that is not the event loop's, starting one where there is none (plain WSGI)."""
     running = _current()
-    return asyncio.run_coroutine_threadsafe(running.issuer.issue(query, headers), running.loop).result()
+    return asyncio.run_coroutine_threadsafe(running.issuer.issue(query, headers, peer), running.loop).result()
 
 
 def issue_together_from_thread(asked: Asked) -> Answer:
