@@ -110,7 +110,7 @@ def _client(kind: Any, url: str, retry: Any) -> Any:
     if url.startswith(_EMBEDDED):
         url = f"unix://{url.removeprefix(_EMBEDDED)}"
     try:
-        return kind.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=retry)
+        return kind.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=None, retry=retry)  # None: the same
     except ValueError as error:
         raise SettingsError(f"Setting REDIS_URL: {error}") from None
 
