@@ -18,7 +18,7 @@ LARGEST: Final = 100_000_000
 """Of quotas: a full level is then below 2^53, which Lua's numbers hold exactly."""
 
 SHARE: Final = 20
-"""What a process takes ahead of need is at most the 20th part of what is left, so that others find some."""
+"""What a process takes ahead of need is the 20th part of what is left, so that others find some."""
 
 
 def full(quota: int) -> int:
@@ -31,20 +31,20 @@ def refilled(level: int, elapsed: int, quota: int) -> int:
     return min(full(quota), level + max(0, elapsed) * quota)
 
 
-def granted(level: int, need: int, wanted: int, ahead: int) -> int:
+def granted(level: int, need: int, wanted: int, share: int) -> int:
     """How many tokens are given.
 
     Args:
         level: at present.
         need: with fewer than this nothing can be done, so none are given.
         wanted: would be spent at once.
-        ahead: would be spent soon.
+        share: one in so many of what is left then is given as well, ahead of need; 0: none.
     """
     whole = level // TOKEN
     if need > whole:
         return 0
     given = min(wanted, whole)
-    return given + min(ahead, (whole - given) // SHARE)
+    return given + (whole - given) // share if share else given
 
 
 def wait(level: int, quota: int, count: int) -> int:

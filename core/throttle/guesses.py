@@ -108,7 +108,7 @@ class Guesses:
             return None
         store, keys = self._shared
         try:
-            given = store.take(Ask(keys.of(f"guess {address}"), self._quota, max(count, 0), count, 0))
+            given = store.take(Ask(keys.of(f"guess {address}"), self._quota, max(count, 0), count))
         except (redis.RedisError, OSError) as error:
             if not self._lost:
                 logger.warning("Wrong keys are counted by each process alone, without Redis: %s", type(error).__name__)

@@ -1,8 +1,8 @@
 """What this process may still spend of the callers' quotas: taken from Redis in slices, before it is spent.
 
-A request costs a subtraction as long as its caller has tokens in hand. A slice is what the caller spends in two
-seconds, at most the 20th part of what it has left, and is fetched when half of the last one is spent; so whoever has
-few tokens gets them one by one, and all of them, however many processes share them. Callers share round trips.
+A request costs a subtraction as long as its caller has tokens in hand. A slice is the 20th part of what the caller has
+left, and the next one is fetched when half of it is spent; so whoever has few tokens gets them one by one, and all of
+them, however many processes share them. Callers share round trips.
 
 Without Redis everybody is served, at once, and it is counted.
 """
@@ -17,8 +17,6 @@ from typing import Final, Protocol
 from core.throttle.domain import TOKEN, Policy, Taken, full, refilled, wait
 from core.throttle.store import Ask, Given, Keys
 
-SPAN: Final = 2.0
-"""Seconds that a slice lasts."""
 HELD: Final = 2.5
 """Seconds after which tokens that nobody has used are given back; twice that at most."""
 GATHER: Final = 0.01
@@ -47,20 +45,19 @@ class _Share:
     Attributes:
         tokens: in hand.
         level: left in Redis when it was asked last, and ``seen`` when that was.
-        ahead: tokens of a slice.
-        spent: since ``since``.
+        low: with fewer in hand, the next slice is fetched.
         asked: whether more are on their way.
         used: whether somebody asked since the last look at who is idle.
     """
 
-    __slots__ = ("ahead", "asked", "key", "level", "policy", "seen", "since", "spent", "tokens", "used", "waiting")
+    __slots__ = ("asked", "key", "level", "low", "policy", "seen", "tokens", "used", "waiting")
 
     def __init__(self, policy: Policy, key: bytes, now: float) -> None:
         self.policy = policy
         self.key = key
-        self.tokens = self.ahead = self.spent = 0
+        self.tokens = self.low = 0
         self.level = full(policy.quota)
-        self.seen = self.since = now
+        self.seen = now
         self.asked = self.used = False
         self.waiting: list[_Waiter] = []
 
@@ -77,18 +74,12 @@ class _Share:
         level = refilled(self.level, int((now - self.seen) * 1_000_000), self.policy.quota)
         return -(-wait(level, self.policy.quota, count - self.tokens) // 1_000_000)
 
-    def ask(self, now: float) -> Ask:
-        """What to ask of Redis, by those who wait and by what was spent lately."""
-        elapsed = now - self.since
-        if elapsed < SPAN:
-            self.ahead = max(self.ahead, self.spent)
-        else:
-            self.ahead = int(self.spent * SPAN / elapsed)
-            self.spent, self.since = 0, now
+    def ask(self) -> Ask:
+        """What to ask of Redis for those who wait."""
         counts = [count for count, _ in self.waiting]
-        wanted = max(0, sum(counts) - self.tokens)
-        need = max(0, min(counts, default=0) - self.tokens)
-        return Ask(self.key, self.policy.quota, need, wanted, max(0, self.ahead - max(0, self.tokens - sum(counts))))
+        need = min(counts, default=0) - self.tokens
+        wanted = sum(counts) - self.tokens
+        return Ask(self.key, self.policy.quota, max(0, need), max(0, wanted))
 
 
 class Throttle:
@@ -128,8 +119,7 @@ class Throttle:
         share.used = True
         if share.tokens >= count:
             share.tokens -= count
-            share.spent += count
-            if share.tokens < share.ahead // 2 and not share.asked:
+            if share.tokens < share.low and not share.asked:
                 self._ask(share)
             return share.taken(granted=True, seconds=policy.interval)
         if count > policy.quota:
@@ -181,10 +171,8 @@ class Throttle:
     async def _work(self) -> None:
         shares, self._wanted = self._wanted[:MOST], self._wanted[MOST:]
         returned, self._returned = self._returned[:MOST], self._returned[MOST:]
-        now = self._clock()
-        asks = [share.ask(now) for share in shares]
         try:
-            answers = await self._store.take([*asks, *returned])
+            answers = await self._store.take([*(share.ask() for share in shares), *returned])
         except Exception as error:  # noqa: BLE001  # whatever keeps us from counting must keep nobody from a number
             self._lose(error)
             await self._until_back()
@@ -207,13 +195,13 @@ class Throttle:
                 continue  # the client has gone
             if share.tokens >= count:
                 share.tokens -= count
-                share.spent += count
                 waiter.set_result(share.taken(granted=True, seconds=share.policy.interval))
             elif seconds := share.short(count, now):
                 self.refused += 1
                 waiter.set_result(share.taken(granted=False, seconds=seconds))
             else:
                 share.waiting.append((count, waiter))
+        share.low = share.tokens // 2
         if share.waiting:
             self._ask(share)
 
@@ -225,7 +213,7 @@ class Throttle:
                 continue
             del self._shares[caller]
             if share.tokens:
-                self._returned.append(Ask(share.key, share.policy.quota, 0, -share.tokens, 0))
+                self._returned.append(Ask(share.key, share.policy.quota, 0, -share.tokens))
         if self._returned:
             self._go_soon(urgent=False)
         self._sweeper = asyncio.get_running_loop().call_later(HELD, self._sweep) if self._shares else None
@@ -243,7 +231,7 @@ class Throttle:
         self._returned.clear()
 
     async def _until_back(self) -> None:
-        probe = Ask(self._keys.of("probe"), 1, 0, 0, 0)  # which writes: a replica that only reads is of no use
+        probe = Ask(self._keys.of("probe"), 1, 0, 0)  # which writes: a replica that only reads is of no use
         while self.away:
             await asyncio.sleep(RETRY)
             with contextlib.suppress(Exception):

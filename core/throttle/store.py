@@ -37,7 +37,6 @@ class Ask(NamedTuple):
     quota: int
     need: int
     wanted: int
-    ahead: int
 
 
 class Given(NamedTuple):
@@ -77,7 +76,7 @@ class Store:
 
     async def take(self, asks: Sequence[Ask]) -> list[Given]:
         """Take tokens; raises TimeoutError after a while."""
-        asking = asyncio.ensure_future(self._script(*_arguments(asks)))
+        asking = asyncio.ensure_future(self._script(*_arguments(asks, SHARE)))
         try:
             for patience in (self._timeout, GRACE):
                 done, _ = await asyncio.wait((asking,), timeout=patience)
@@ -93,7 +92,7 @@ class Store:
 
 
 class ThreadStore:
-    """The same for threads that wait."""
+    """The same for threads that wait, and take nothing ahead of need."""
 
     def __init__(self, url: str) -> None:
         """As ``Store`` has it."""
@@ -102,7 +101,7 @@ class ThreadStore:
 
     def take(self, ask: Ask) -> Given:
         """Take tokens of one caller; raises redis.TimeoutError after a while."""
-        (given,) = _read(self._script(*_arguments((ask,))))
+        (given,) = _read(self._script(*_arguments((ask,), 0)))
         return given
 
 
@@ -115,8 +114,8 @@ def _client(kind: Any, url: str, retry: Any) -> Any:
         raise SettingsError(f"Setting REDIS_URL: {error}") from None
 
 
-def _arguments(asks: Sequence[Ask]) -> tuple[list[bytes], list[int]]:
-    arguments = [TOKEN, SHARE]
+def _arguments(asks: Sequence[Ask], share: int) -> tuple[list[bytes], list[int]]:
+    arguments = [TOKEN, share]
     for ask in asks:
         arguments += ask[1:]
     return [ask.key for ask in asks], arguments

@@ -31,7 +31,7 @@ def server() -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="module")
-def limits(server: Valkey) -> dict[str, str]:
+def limits(server: Valkey) -> dict[str, Any]:
     """The settings of a service with quotas, behind one proxy."""
     return {
         "REDIS_URL": patient(server),
@@ -42,12 +42,12 @@ def limits(server: Valkey) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def lane_port(database: Database, service: ServiceFactory, limits: dict[str, str]) -> int:
+def lane_port(database: Database, service: ServiceFactory, limits: dict[str, Any]) -> int:
     return service(database, WEB_CONCURRENCY="1", **limits).port
 
 
 @pytest.fixture(scope="module")
-def wsgi_port(database: Database, lane_port: int, limits: dict[str, str]) -> Iterator[int]:
+def wsgi_port(database: Database, lane_port: int, limits: dict[str, Any]) -> Iterator[int]:
     assert lane_port
     with runserver(database, **limits) as port:
         yield port
