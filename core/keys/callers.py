@@ -1,5 +1,6 @@
 """The callers behind keys that were presented lately, so that a key costs a request a hash and no query."""
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Final, NamedTuple
 from django.conf import settings
 
 from core import problems
+from core.env import SettingsError
 from core.keys import domain, store
 from core.keys.domain import Caller
 from core.keys.store import InvalidKeyError
@@ -22,6 +24,9 @@ _MOST: Final = 8192
 
 type Find = Callable[[str], tuple[Caller, datetime | None]]
 """Whose key this is, and when it expires: core.keys.store.find."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class _Known(NamedTuple):
@@ -107,7 +112,12 @@ def too_many(error: TooManyGuessesError) -> ProblemError:
 
 def _guesses() -> Guesses:
     url: str | None = settings.REDIS_URL
-    shared = None if url is None else (ThreadStore(url), Keys(settings.SECRET_KEY))
+    shared = None
+    if url is not None:
+        try:
+            shared = ThreadStore(url), Keys(settings.SECRET_KEY)
+        except SettingsError as error:  # it may be one that Celery alone understands
+            logger.warning("Wrong keys are counted by each process alone. %s", error)
     return Guesses(settings.ENV.wrong_keys_per_address, shared)
 
 

@@ -22,6 +22,10 @@ from tests.support.service import free_port
         ({"CUSTOMER_TAG_KEYS": f"1:{'ab' * 32},1:{'cd' * 32}"}, "Customer key 1 is given twice"),
         ({"NUMBER_KEY": "abc"}, "Setting NUMBER_KEY"),
         ({"DEBUG": "1"}, "Setting DEBUG"),
+        ({"THROTTLE_PER_ADDRESS": "60"}, "need REDIS_URL"),
+        ({"THROTTLE_PER_KEY": "60"}, "need REDIS_URL"),
+        ({"THROTTLE_PER_KEY": "60", "REDIS_URL": "redis.example"}, "Setting REDIS_URL"),
+        ({"THROTTLE_PER_KEY": "1000000000"}, "Setting THROTTLE_PER_KEY"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
