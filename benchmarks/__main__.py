@@ -18,6 +18,7 @@ from benchmarks import (
     reports,
     stages,
     targets,
+    throttle,
 )
 from benchmarks.database import ROOT, Cluster
 from benchmarks.load import LoadError, generator
@@ -82,6 +83,7 @@ def main() -> int:
         "lookup": lookup,
         "lists": lists,
         "reports": reports,
+        "throttle": throttle,
     }
     for name, module in others.items():
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])

@@ -1,6 +1,6 @@
 """The load without wrk: the same orders, asked by one asyncio process; slower than wrk, so rates are only a floor.
 
-usage: python -m benchmarks.generator <port> <connections> <orders file> <seconds> <repeated|fresh>
+usage: python -m benchmarks.generator <port> <connections> <orders file> <seconds> <repeated|fresh> <addresses>
 """
 
 import asyncio
@@ -19,8 +19,8 @@ import uvloop
 _PATIENCE = 30
 
 
-def requests(orders: Path, mix: str) -> Callable[[], bytes]:
-    """A function that makes the next request."""
+def requests(orders: Path, mix: str, addresses: int = 0) -> Callable[[], bytes]:
+    """A function that makes the next request; with ``addresses``, on behalf of one of so many."""
     lines = orders.read_text().splitlines()
     routes, customers, _ = map(int, lines[0].split())
     route, customer = lines[1 : routes + 1], lines[routes + 1 : routes + customers + 1]
@@ -40,9 +40,12 @@ def requests(orders: Path, mix: str) -> Callable[[], bytes]:
             )
         weight = source.randint(1, 70_000)
         moment = datetime.fromtimestamp(1_500_000_000 + source.randint(0, 150_000_000), UTC)
+        hop = source.randrange(addresses) if addresses else 0
+        forwarded = f"X-Forwarded-For: 198.18.{hop // 256}.{hop % 256}\r\n" if addresses else ""
         return (
             f"GET /next-tracking-number?{route[where - 1]}&weight={weight // 1000}.{weight % 1000:03d}"
-            f"&created_at={moment:%Y-%m-%dT%H%%3A%M%%3A%S}%2B08%3A00&{asked_by} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            f"&created_at={moment:%Y-%m-%dT%H%%3A%M%%3A%S}%2B08%3A00&{asked_by} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"{forwarded}\r\n"
         ).encode()
 
     return make
@@ -88,9 +91,11 @@ class Client(asyncio.Protocol):
         self._transport.write(self._make())
 
 
-async def main(port: int, connections: int, orders: Path, seconds: float, mix: str) -> dict[str, float]:
+async def main(
+    port: int, connections: int, orders: Path, seconds: float, mix: str, *, addresses: int
+) -> dict[str, float]:
     """Load, and sum up as load.lua does."""
-    make, seen = requests(orders, mix), list[tuple[int, float]]()
+    make, seen = requests(orders, mix, addresses), list[tuple[int, float]]()
     loop = asyncio.get_running_loop()
     start = time.monotonic()
     clients = [
@@ -115,6 +120,8 @@ async def main(port: int, connections: int, orders: Path, seconds: float, mix: s
 
 
 if __name__ == "__main__":
-    _port, _connections, _orders, _seconds, _mix = sys.argv[1:]
-    result = uvloop.run(main(int(_port), int(_connections), Path(_orders), float(_seconds), _mix))
+    _port, _connections, _orders, _seconds, _mix, _addresses = sys.argv[1:]
+    result = uvloop.run(
+        main(int(_port), int(_connections), Path(_orders), float(_seconds), _mix, addresses=int(_addresses))
+    )
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")

@@ -5,7 +5,7 @@
 -- then answered, and the answers can be compared with the table row by row. A thread whose connections are all
 -- parked says so on stderr, and the caller ends wrk with SIGINT when it has heard of every thread.
 --
--- usage: wrk ... -s load.lua <url> -- <orders file> <seconds> <repeated|fresh> <connections of each thread>
+-- usage: wrk ... -s load.lua <url> -- <orders file> <seconds> <repeated|fresh> <addresses> <connections of each thread>
 
 local ffi = require("ffi")
 ffi.cdef [[
@@ -39,7 +39,8 @@ function init(args)
   draws = counts[3]
   seconds = tonumber(args[2])
   fresh = args[3] == "fresh"
-  busy = tonumber(args[4])
+  addresses = tonumber(args[4])
+  busy = tonumber(args[5])
   math.randomseed(20261122 + thread_number)
   -- wrk builds one request of the first thread to look at its syntax, and never sends it.
   sent = thread_number == 1 and -1 or 0
@@ -73,9 +74,14 @@ function request()
   -- A weight up to 70 kg and a second of five years, each its own.
   local weight = math.random(1, 70000)
   local created = os.date("!%Y-%m-%dT%H%%3A%M%%3A%S", 1500000000 + math.random(0, 150000000))
+  local forwarded = ""
+  if addresses > 0 then
+    local address = math.random(0, addresses - 1)
+    forwarded = string.format("X-Forwarded-For: 198.18.%d.%d\r\n", math.floor(address / 256), address % 256)
+  end
   return string.format(
-    "GET /next-tracking-number?%s&weight=%d.%03d&created_at=%s%%2B08%%3A00&%s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    routes[draw_routes[draw]], math.floor(weight / 1000), weight % 1000, created, customer)
+    "GET /next-tracking-number?%s&weight=%d.%03d&created_at=%s%%2B08%%3A00&%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n",
+    routes[draw_routes[draw]], math.floor(weight / 1000), weight % 1000, created, customer, forwarded)
 end
 
 function done(summary, latency, _)

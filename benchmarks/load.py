@@ -64,13 +64,15 @@ def _wrk(command: list[str], limit: float) -> str:
     return output
 
 
-def run(port: int, connections: int, seconds: int, orders: Path, mix: Mix) -> Load:
+def run(port: int, connections: int, seconds: int, orders: Path, mix: Mix, *, addresses: int = 0) -> Load:
     """Load ``127.0.0.1:port`` for ``seconds`` over keep-alive connections, and wait for the last answer.
+
+    With ``addresses`` each request has an X-Forwarded-For, one of so many.
 
     Raises:
         LoadError: the generator failed, or an answer was still missing when it gave up.
     """
-    rest = [str(orders), str(seconds), mix]
+    rest = [str(orders), str(seconds), mix, str(addresses)]
     limit = seconds + PATIENCE
     if wrk := shutil.which("wrk"):
         options = [

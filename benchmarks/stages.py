@@ -147,9 +147,9 @@ class _FreeGate:
         return {}
 
 
-async def _nobody(authorization: bytes) -> Caller | None:
+async def _nobody(authorization: bytes, address: str) -> Caller | None:
     """Nobody presents a key."""
-    del authorization
+    del authorization, address
 
 
 async def _whole(queries: Sequence[bytes], ring: KeyRing, numbering: Numbering) -> float:

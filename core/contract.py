@@ -56,11 +56,12 @@ def problem_responses(
 
     Args:
         instance: the path of the request.
-        kinds: what the operation may answer with; EVERYWHERE need not be given.
+        kinds: what the operation may answer with; EVERYWHERE need not be given, nor what may be said instead of a 401.
         flaws: those of invalid parameters.
     """
     responses: dict[tuple[int, str], OpenApiResponse] = {}
-    every = dict.fromkeys((*kinds, *EVERYWHERE))
+    guessed = (problems.TOO_MANY_WRONG_KEYS,) if problems.UNAUTHORIZED in kinds else ()
+    every = dict.fromkeys((*kinds, *guessed, *EVERYWHERE))
     for status in sorted({kind.status for kind in every}):
         same = [kind for kind in every if kind.status == status]
         responses[status, problems.CONTENT_TYPE] = OpenApiResponse(

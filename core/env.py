@@ -15,7 +15,7 @@ LedgerKey = Annotated[str, Meta(pattern=r"^(PRIVATE\+KEY\+)?[^\s+]+\+[0-9a-f]{8}
 TimeZone = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Processes = Annotated[int, Meta(ge=1, le=64)]
-Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Limit = Annotated[int, Meta(ge=0, le=100_000_000)]
 Endpoint = Annotated[str, Meta(pattern="^https?://[^\\s?#]+$")]
 
 
@@ -113,6 +113,10 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     throttle_per_key: Annotated[
         Limit, Meta(description="Numbers a minute for one API key, `0`: no limit. Needs `REDIS_URL`.")
     ] = 0
+    wrong_keys_per_address: Annotated[
+        Limit,
+        Meta(description="Wrong API keys a minute that one address may present, on whatever path; `0`: no limit."),
+    ] = 20
     trusted_proxies: Annotated[
         Annotated[int, Meta(ge=0, le=8)],
         Meta(description="Proxies in front whose `X-Forwarded-For` is believed; `0`: the connection's address counts."),

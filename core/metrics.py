@@ -62,6 +62,22 @@ LEASED: Final = Counter(
 SESSIONS_LOST: Final = Counter(
     "tracking_sessions_lost_total", "Database sessions that broke while a process issued over them.", registry=PROCESS
 )
+THROTTLED: Final = Counter(
+    "tracking_throttled_total",
+    "Requests and bulk calls refused since their caller's quota is used up.",
+    registry=PROCESS,
+)
+UNTHROTTLED: Final = Counter(
+    "tracking_unthrottled_total",
+    "Requests and bulk calls served without being counted, since the throttle's Redis was away.",
+    registry=PROCESS,
+)
+THROTTLE_AWAY: Final = Gauge(
+    "tracking_throttle_away",
+    "Web processes whose throttle has no Redis at present, and so limits nobody.",
+    multiprocess_mode="livesum",
+    registry=PROCESS,
+)
 HTTP_REQUESTS: Final = Counter(
     "tracking_http_requests_total",
     "Requests answered, by method, route and status. A route is a pattern, never a path.",

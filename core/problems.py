@@ -1,7 +1,7 @@
 """Every error that the service answers with: RFC 9457 problem documents, from one table."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -153,6 +153,12 @@ LENGTH_REQUIRED = Problem(
 BODY_TOO_LARGE = Problem(
     "body-too-large", 413, "The body is too large", "Send at most 16 MiB; share the orders out over several calls."
 )
+CALL_EXCEEDS_QUOTA = Problem(
+    "call-exceeds-quota",
+    413,
+    "The call asks for more than a minute's quota",
+    "It can never be granted as a whole. Share the orders out over calls of no more than `q` of RateLimit-Policy.",
+)
 UNSUPPORTED_MEDIA_TYPE = Problem(
     "unsupported-media-type", 415, "This kind of body is not understood", "Send application/json, not compressed."
 )
@@ -161,6 +167,18 @@ IDEMPOTENCY_KEY_REUSED = Problem(
     422,
     "This Idempotency-Key was used for another order",
     "Use a new key for a new order, and the same parameters for a retry.",
+)
+QUOTA_EXCEEDED = Problem(
+    "quota-exceeded",
+    429,
+    "The quota is spent",
+    "Try again after Retry-After. RateLimit-Policy says how many numbers a minute there are, RateLimit what is left.",
+)
+TOO_MANY_WRONG_KEYS = Problem(
+    "too-many-wrong-keys",
+    429,
+    "Too many wrong keys came from this address",
+    "Try again after Retry-After, with the right key. A key that was good here lately is let through meanwhile.",
 )
 HEADERS_TOO_LARGE = Problem(
     "headers-too-large", 431, "The request line and headers are too large", "Keep them below 32 KB in all."
@@ -246,12 +264,19 @@ def respond(
 class ProblemError(exceptions.APIException):
     """Raised in a view, it becomes the problem document."""
 
-    def __init__(self, problem: Problem, detail: str | None = None, errors: Sequence[Detail] = ()) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        detail: str | None = None,
+        errors: Sequence[Detail] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail or problem.title, problem.slug)
         self.status_code = problem.status
         self.problem = problem
         self.sentence = detail
         self.errors = errors
+        self.headers = dict(headers or {})  # beside the problem's own
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | Response | None:
@@ -260,7 +285,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
         return None
     request: HttpRequest = context["request"]._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
     if isinstance(error, ProblemError):
-        return respond(request, error.problem, error.sentence, error.errors)
+        response = respond(request, error.problem, error.sentence, error.errors)
+        for name, value in error.headers.items():
+            response[name] = value
+        return response
     response = respond(request, _BY_STATUS.get(error.status_code, INTERNAL))
     if isinstance(error, exceptions.MethodNotAllowed):
         response["Allow"] = ", ".join(context["view"].allowed_methods)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from core import metrics, problems
-from core.problems import Detail, Problem
+from core.problems import Detail, Problem, ProblemError
 from issuance.domain.errors import (
     IssuanceError,
     KeyReusedError,
@@ -61,12 +61,18 @@ for _, each in _PROBLEMS:
 
 
 class Answer(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP answer; ``more`` are headers beside those of its kind."""
 
     status: int
     head: Head
     request_id: bytes
     body: bytes
+    more: Headers = ()
+
+    @property
+    def headers(self) -> Headers:
+        """All of its own, X-Request-ID too."""
+        return (*self.head.headers, *self.more, (b"x-request-id", self.request_id))
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -93,14 +99,14 @@ class Issued(msgspec.Struct, frozen=True, omit_defaults=True):
 _encode = msgspec.json.Encoder().encode
 
 
-def issued(event: Event, request_id: bytes, *, replayed: bool, with_entry: bool = False) -> Answer:
+def issued(event: Event, request_id: bytes, *, replayed: bool, with_entry: bool = False, more: Headers = ()) -> Answer:
     """200, for an event that is durable."""
-    return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, body(event, with_entry=with_entry))
+    return Answer(200, _REPLAYED if replayed else _ISSUED, request_id, body(event, with_entry=with_entry), more)
 
 
-def issued_together(bodies: Sequence[bytes], request_id: bytes, *, replayed: bool) -> Answer:
+def issued_together(bodies: Sequence[bytes], request_id: bytes, *, replayed: bool, more: Headers = ()) -> Answer:
     """201, for the events of a call, all of them durable; ``bodies`` are theirs, in the order of the call."""
-    return Answer(201, _REPLAYED if replayed else _ISSUED, request_id, b"[" + b",".join(bodies) + b"]")
+    return Answer(201, _REPLAYED if replayed else _ISSUED, request_id, b"[" + b",".join(bodies) + b"]", more)
 
 
 def body(event: Event, *, with_entry: bool) -> bytes:
@@ -122,14 +128,22 @@ def body(event: Event, *, with_entry: bool) -> bytes:
     )
 
 
-def problem(kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = ()) -> Answer:
+def problem(
+    kind: Problem, instance: str, request_id: bytes, errors: tuple[Detail, ...] = (), more: Headers = ()
+) -> Answer:
     """Any problem document."""
     metrics.REFUSED.labels(kind.slug).inc()
     document = problems.encode(kind, instance=instance, request_id=request_id.decode(), errors=errors)
-    return Answer(kind.status, _problem_head(kind), request_id, document)
+    return Answer(kind.status, _problem_head(kind), request_id, document, more)
 
 
-def refused(error: IssuanceError, instance: str, request_id: bytes) -> Answer:
+def raised(error: ProblemError, instance: str, request_id: bytes, more: Headers = ()) -> Answer:
+    """The problem document that an error is."""
+    own = ((name.lower().encode(), value.encode()) for name, value in error.headers.items())
+    return problem(error.problem, instance, request_id, tuple(error.errors), (*more, *own))
+
+
+def refused(error: IssuanceError, instance: str, request_id: bytes, more: Headers = ()) -> Answer:
     """The problem that an issuance error is; its message is the operator's, and stays in the log."""
     kind = next(kind for error_type, kind in _PROBLEMS if isinstance(error, error_type))
-    return problem(kind, instance, request_id)
+    return problem(kind, instance, request_id, more=more)

@@ -8,7 +8,8 @@ from rest_framework.views import APIView
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from issuance import contract, runtime
-from issuance.issuer import HEADERS
+from issuance.answers import Answer
+from issuance.issuer import FORWARDED, HEADERS
 
 
 class NextTrackingNumberView(APIView):
@@ -25,11 +26,8 @@ class NextTrackingNumberView(APIView):
     def get(self, request: Request) -> HttpResponse:
         """Issue a tracking number."""
         query = request.META.get("QUERY_STRING", "").encode("latin-1")
-        answer = runtime.issue_from_thread(query, _headers(request))
-        response = HttpResponse(answer.body, status=answer.status)
-        for name, value in (*answer.head.headers, (b"x-request-id", answer.request_id)):
-            response[name.decode()] = value.decode()
-        return response
+        peer = request.META.get("REMOTE_ADDR") or ""
+        return as_response(runtime.issue_from_thread(query, _headers(request), peer))
 
     @extend_schema(exclude=True)
     def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
@@ -37,9 +35,17 @@ class NextTrackingNumberView(APIView):
         return HttpResponse(status=204, headers={"Allow": "GET, OPTIONS"})
 
 
+def as_response(answer: Answer) -> HttpResponse:
+    """An answer as Django sends it."""
+    response = HttpResponse(answer.body, status=answer.status)
+    for name, value in answer.headers:
+        response[name.decode()] = value.decode()
+    return response
+
+
 def _headers(request: HttpRequest | Request) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
-    for name in HEADERS:
+    for name in (*HEADERS, FORWARDED):
         key = name.decode().upper().replace("-", "_")
         value = request.META.get(key if name == b"content-length" else f"HTTP_{key}")
         if value:

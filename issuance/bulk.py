@@ -10,8 +10,9 @@ from uuid_utils import UUID
 from core import problems
 from core.keys.domain import Caller
 from core.problems import Detail, ProblemError
+from core.throttle.limits import Limits
 from issuance import answers
-from issuance.answers import Answer
+from issuance.answers import Answer, Headers
 from issuance.bulk_writer import BulkWriter
 from issuance.call import Call
 from issuance.domain import bulk
@@ -48,17 +49,26 @@ class Asked(NamedTuple):
 class BulkIssuer:
     """Reads calls, hands them to their writer, and words the answers; all in slices of the event loop's time."""
 
-    def __init__(self, writer: BulkWriter, keys: KeyRing) -> None:
-        """Make one of what makes events durable, and the keys of the customers' pseudonyms."""
+    def __init__(self, writer: BulkWriter, keys: KeyRing, limits: Limits | None = None) -> None:
+        """Make one of what makes events durable, the keys of the customers' pseudonyms, and callers' limits."""
         self._writer = writer
         self._keys = keys
+        self._limits = limits
         self._customer = lru_cache(_REMEMBERED_CUSTOMERS)(keys.tag)
 
     async def issue(self, asked: Asked) -> Answer:
         """Answer one call: 201 with all its numbers, or the problem that kept every one of them from being issued."""
         id_text = str(asked.request_id).encode()
+        more: Headers = ()
         try:
-            orders = await _read(asked.body)
+            elements = _elements(asked.body)
+            # A call that holds bad orders costs what it would have cost, since they are all read.
+            if self._limits is not None and (taken := await self._limits.take(asked.caller.id, "", len(elements))):
+                more = taken.headers
+                if not taken.granted:
+                    kind = problems.QUOTA_EXCEEDED if taken.seconds else problems.CALL_EXCEEDS_QUOTA
+                    return answers.problem(kind, PATH, id_text, more=more)
+            orders = await _read(elements)
             if asked.caller.customer_id is not None:
                 _check_customer(orders, asked.caller.customer_id)
             call = Call(
@@ -71,12 +81,12 @@ class BulkIssuer:
             )
             events, replayed = await self._writer.issue(call)
         except ProblemError as error:
-            return answers.problem(error.problem, PATH, id_text, tuple(error.errors))
+            return answers.raised(error, PATH, id_text, more)
         except IssuanceError as error:
-            return answers.refused(error, PATH, id_text)
+            return answers.refused(error, PATH, id_text, more)
         own = asked.caller.customer_id is not None
         bodies = await sliced(lambda event: answers.body(event, with_entry=own), events)
-        return answers.issued_together(bodies, id_text, replayed=replayed)
+        return answers.issued_together(bodies, id_text, replayed=replayed, more=more)
 
     async def _claims(self, asked: Asked, orders: Sequence[Order]) -> Sequence[Claim]:
         if asked.idempotency_key is None:
@@ -85,11 +95,14 @@ class BulkIssuer:
         return self._keys.claims_of_call(asked.caller.id, asked.idempotency_key, parts)
 
 
-async def _read(body: bytes) -> list[Order]:
+def _elements(body: bytes) -> Sequence[Raw]:
     try:
-        elements = bulk.elements(body)
+        return bulk.elements(body)
     except MalformedBodyError as error:
         raise ProblemError(problems.MALFORMED_BODY, errors=(Detail("", error.code, error.detail),)) from None
+
+
+async def _read(elements: Sequence[Raw]) -> list[Order]:
     try:
         return await sliced(bulk.read, elements)
     except InvalidOrderError:

@@ -18,6 +18,7 @@ from core.problems import ProblemError
 from core.request_id import request_id
 from issuance import answers, contract_bulk, runtime
 from issuance.answers import Answer
+from issuance.api import as_response
 from issuance.bulk import PATH, Asked
 from issuance.domain.bulk import LONGEST_BODY
 from issuance.headers import flaw_of_key
@@ -38,11 +39,7 @@ class TrackingNumbersViewSet(TrackingNumberListViewSet):
     @extend_schema(**contract_bulk.ISSUE_TRACKING_NUMBERS)
     def issue(self, request: Request) -> HttpResponse:
         """Issue tracking numbers; with a key that is bound to a customer, for that customer alone."""
-        answer = _answer(request)
-        response = HttpResponse(answer.body, status=answer.status)
-        for name, value in (*answer.head.headers, (b"x-request-id", answer.request_id)):
-            response[name.decode()] = value.decode()
-        return response
+        return as_response(_answer(request))
 
     @extend_schema(exclude=True)
     def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
@@ -64,7 +61,7 @@ def _answer(request: Request) -> Answer:
             asked = Asked(body.read(django, LONGEST_BODY), caller, identity, now, key)
             return runtime.issue_together_from_thread(asked)
     except ProblemError as error:
-        return answers.problem(error.problem, PATH, id_text, tuple(error.errors))
+        return answers.raised(error, PATH, id_text)
 
 
 @contextmanager

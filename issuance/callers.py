@@ -2,15 +2,17 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from django.db import DatabaseError
 
 from core import problems
 from core.keys import domain, store
-from core.keys.callers import CALLERS, Callers, Find
+from core.keys.callers import CALLERS, Callers, Find, too_many
 from core.keys.domain import Caller
 from core.keys.store import InvalidKeyError
 from core.problems import ProblemError
+from core.throttle.guesses import TooManyGuessesError
 
 _THREADS = 2
 
@@ -36,15 +38,17 @@ class LoopCallers:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keys")
         self._asked: dict[str, asyncio.Future[Caller]] = {}
 
-    async def __call__(self, authorization: bytes) -> Caller | None:
+    async def __call__(self, authorization: bytes, address: str) -> Caller | None:
         """See issuance.issuer.FindCaller."""
         text = domain.bearer(authorization.decode("latin-1"))
         if text is None:
             return None
         try:
-            return self._callers.recall(text) or await self._look_up(text)
+            return self._callers.recall(text) or await self._look_up(text, address)
         except InvalidKeyError:
             raise ProblemError(problems.UNAUTHORIZED) from None
+        except TooManyGuessesError as error:
+            raise too_many(error) from None
         except (DatabaseError, TimeoutError):
             raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
 
@@ -52,13 +56,14 @@ class LoopCallers:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _look_up(self, text: str) -> Caller:
+    async def _look_up(self, text: str, address: str) -> Caller:
         asked = self._asked.get(text)
         if asked is None:
             if len(self._asked) >= self._most:
                 raise ProblemError(problems.OVERLOADED)
             loop = asyncio.get_running_loop()
-            asked = loop.run_in_executor(self._threads, self._callers.look_up, text, self._find)
+            look_up = partial(self._callers.look_up, text, self._find, address=address)
+            asked = loop.run_in_executor(self._threads, look_up)
             self._asked[text] = asked
             asked.add_done_callback(lambda done: self._settle(text, done))
         done, _ = await asyncio.wait((asked,), timeout=self._deadline)  # which leaves it to the others that wait

@@ -70,6 +70,27 @@ REPLAYED = OpenApiParameter(
 REQUEST_ID_ANSWERED = OpenApiParameter(
     "X-Request-ID", OpenApiTypes.UUID, OpenApiParameter.HEADER, response=[200, 201], description="The request's id."
 )
+_TOLD = [200, 201, 400, 403, 413, 422, 429, 503]
+"""The answers after a quota was looked at, among others with the same status."""
+RATE_LIMIT = (
+    OpenApiParameter(
+        "RateLimit-Policy",
+        {"type": "string", "examples": ['"address";q=600;w=60']},
+        OpenApiParameter.HEADER,
+        response=_TOLD,
+        description=(
+            "Where there is a quota: what it is counted by (`address` or `key`), and how many numbers `q` there are in "
+            "`w` seconds (draft-ietf-httpapi-ratelimit-headers-11)."
+        ),
+    ),
+    OpenApiParameter(
+        "RateLimit",
+        {"type": "string", "examples": ['"address";r=599;t=1']},
+        OpenApiParameter.HEADER,
+        response=_TOLD,
+        description="How many numbers `r` are left of it, as far as is known, and in how many seconds `t` come more.",
+    ),
+)
 ISSUED_EXAMPLE = {
     "tracking_number": "3K9M7QX2PZ4MYIDT",
     "created_at": "2026-11-22T21:23:38.635500Z",
@@ -141,6 +162,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
         REQUEST_ID,
         REPLAYED,
         REQUEST_ID_ANSWERED,
+        *RATE_LIMIT,
     ],
     "responses": {
         (200, "application/json"): OpenApiResponse(
@@ -158,6 +180,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             problems.MISSING_SCOPE,
             problems.OTHER_CUSTOMER,
             problems.IDEMPOTENCY_KEY_REUSED,
+            problems.QUOTA_EXCEEDED,
             problems.DATABASE_UNAVAILABLE,
             problems.OVERLOADED,
             problems.SHUTTING_DOWN,

@@ -19,6 +19,7 @@ from issuance.bulk import PATH
 from issuance.contract import (
     IDEMPOTENCY_KEY,
     ISSUED_EXAMPLE,
+    RATE_LIMIT,
     REPLAYED,
     REQUEST_ID,
     REQUEST_ID_ANSWERED,
@@ -80,6 +81,7 @@ ISSUE_TRACKING_NUMBERS: dict[str, Any] = {
         REQUEST_ID,
         REPLAYED,
         REQUEST_ID_ANSWERED,
+        *RATE_LIMIT,
     ],
     "request": {
         "application/json": OpenApiRequest(
@@ -118,6 +120,8 @@ ISSUE_TRACKING_NUMBERS: dict[str, Any] = {
             problems.BODY_TOO_LARGE,
             problems.UNSUPPORTED_MEDIA_TYPE,
             problems.IDEMPOTENCY_KEY_REUSED,
+            problems.CALL_EXCEEDS_QUOTA,
+            problems.QUOTA_EXCEEDED,
             problems.DATABASE_UNAVAILABLE,
             problems.OVERLOADED,
             problems.SHUTTING_DOWN,

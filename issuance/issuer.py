@@ -9,8 +9,10 @@ from core import problems
 from core.keys.domain import Caller, Scope
 from core.problems import Detail, ProblemError
 from core.request_id import request_id
+from core.throttle import address
+from core.throttle.limits import Limits
 from issuance import answers
-from issuance.answers import Answer
+from issuance.answers import Answer, Headers
 from issuance.domain.errors import IssuanceError
 from issuance.domain.order import InvalidOrderError, Order
 from issuance.domain.query import parse
@@ -33,8 +35,14 @@ HEADERS = frozenset(
 )
 """The headers that matter here; where one is given twice, its values are joined by a comma, as under WSGI."""
 
-type FindCaller = Callable[[bytes], Awaitable[Caller | None]]
-"""Whose key an Authorization header holds, None if it holds none; raises ProblemError for one that is not good."""
+FORWARDED = b"x-forwarded-for"
+"""This one, too, where there are proxies whose word is taken."""
+
+type FindCaller = Callable[[bytes, str], Awaitable[Caller | None]]
+"""Whose key an Authorization header holds, None if it holds none; raises ProblemError for one that is not good.
+
+The text is the address that it came from: so many of its keys may be wrong.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +50,16 @@ logger = logging.getLogger(__name__)
 class Issuer:
     """Checks requests, hands them to the writer, and words the answers."""
 
-    def __init__(self, writer: Writer, keys: KeyRing, caller: FindCaller, *, requires_key: bool) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        keys: KeyRing,
+        caller: FindCaller,
+        *,
+        requires_key: bool,
+        limits: Limits | None = None,
+        trusted_proxies: int = 0,
+    ) -> None:
         """Make one.
 
         Args:
@@ -50,30 +67,41 @@ class Issuer:
             keys: of the customers' pseudonyms.
             caller: whose key an Authorization header holds.
             requires_key: whether nothing is issued without one.
+            limits: how many numbers a caller may have; None: as many as it asks for.
+            trusted_proxies: how many stand in front and say whose request it is.
         """
         self._writer = writer
         self._keys = keys
         self._caller = caller
         self._requires_key = requires_key
+        self._limits = limits
+        self._trusted_proxies = trusted_proxies
         self._customer = lru_cache(_REMEMBERED_CUSTOMERS)(keys.tag)
 
-    async def issue(self, query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+    async def issue(self, query: bytes, headers: Mapping[bytes, bytes], peer: str = "") -> Answer:
         """Answer one request for a number.
 
         Args:
             query: the raw query string.
-            headers: lower-case names to values; those in HEADERS are looked at.
+            headers: lower-case names to values; those in HEADERS and FORWARDED are looked at.
+            peer: the address at the other end of the connection; empty where it has none.
         """
         now = time.time_ns() // 1000
         identity, id_text = request_id(headers.get(b"x-request-id"))
         if len(headers) > 1 and (answer := _unwanted(headers, id_text)):
             return answer
+        more: Headers = ()
         try:
-            caller = await self._called_by(headers)
+            caller = await self._called_by(headers, peer)
+            principal = None if caller is None else caller.id
+            # Before the order is read: what can't be an order costs a token as well, since it costs us the reading.
+            if self._limits is not None and (taken := await self._limits.take(principal, self._whose(headers, peer))):
+                more = taken.headers
+                if not taken.granted:
+                    return answers.problem(problems.QUOTA_EXCEEDED, PATH, id_text, more=more)
             order = _order(query, caller)
         except ProblemError as error:
-            return answers.problem(error.problem, PATH, id_text, tuple(error.errors))
-        principal = None if caller is None else caller.id
+            return answers.raised(error, PATH, id_text, more)
         key = headers.get(b"idempotency-key")
         request = Request(
             order,
@@ -86,15 +114,18 @@ class Issuer:
         try:
             event = await self._writer.submit(request)
         except IssuanceError as error:
-            return answers.refused(error, PATH, id_text)
+            return answers.refused(error, PATH, id_text, more)
         own = caller is not None and caller.customer_id is not None
-        return answers.issued(event, id_text, replayed=request.replayed, with_entry=own)
+        return answers.issued(event, id_text, replayed=request.replayed, with_entry=own, more=more)
 
-    async def _called_by(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+    def _whose(self, headers: Mapping[bytes, bytes], peer: str) -> str:
+        return address.client(peer, headers.get(FORWARDED), self._trusted_proxies)
+
+    async def _called_by(self, headers: Mapping[bytes, bytes], peer: str) -> Caller | None:
         """Whoever may issue and asks for it; None is anybody."""
         if not self._requires_key and b"authorization" not in headers:
             return None
-        caller = await self._caller(headers.get(b"authorization", b""))
+        caller = await self._caller(headers.get(b"authorization", b""), self._whose(headers, peer))
         if caller is None and self._requires_key:
             raise ProblemError(problems.UNAUTHORIZED)
         if caller is not None and Scope.ISSUE not in caller.scopes:

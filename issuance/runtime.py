@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from core import databases, metrics
+from core import databases
 from core.env import Env, SettingsError
 from core.session import Session
-from issuance import answered
+from core.throttle.limits import limits as limits_of
+from core.throttle.local import Throttle
 from issuance.allocator import Allocator
 from issuance.answers import Answer
 from issuance.bulk import Asked, BulkIssuer
@@ -25,15 +26,13 @@ from issuance.domain.errors import IssuanceError, RefusedError, RestoredDatabase
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence
 from issuance.issuer import Issuer
+from issuance.telling import Telling
 from issuance.writer import Writer
 from issuance.writer_session import WriterSession
 from ledger import runtime as ledger
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
 from ledger.publication import PublicationError
-
-_TELLING = 0.25
-"""Seconds between two looks at what changes too often to be counted each time."""
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -45,6 +44,7 @@ class _Running(NamedTuple):
     issuer: Issuer
     bulk: BulkIssuer
     writer: Writer
+    throttle: Throttle | None
     loop: asyncio.AbstractEventLoop
 
 
@@ -91,6 +91,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
     published, log_key = ledger.place(env), ledger.verifier(env)
+    limits = limits_of(env, settings.REDIS_URL, settings.SECRET_KEY)
     allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
 
     async def open_session() -> WriterSession:
@@ -111,10 +112,19 @@ async def issuing() -> AsyncIterator[Issuer]:
     task = asyncio.get_running_loop().create_task(writer.run())
     task.add_done_callback(_end_if_failed)
     callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
-    issuer = make_issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
+    issuer = make_issuer(
+        writer,
+        keys,
+        callers,
+        requires_key=env.issuance_requires_key,
+        limits=limits,
+        trusted_proxies=env.trusted_proxies,
+    )
     bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
-    _running = _Running(issuer, BulkIssuer(bulk_writer, keys), writer, asyncio.get_running_loop())
-    telling = asyncio.get_running_loop().create_task(_tell(writer))
+    counting = None if limits is None else limits.throttle
+    _running = _Running(issuer, BulkIssuer(bulk_writer, keys, limits), writer, counting, asyncio.get_running_loop())
+    told = Telling(writer, counting)
+    telling = asyncio.get_running_loop().create_task(told.go_on())
     try:
         yield issuer
     finally:
@@ -123,7 +133,9 @@ async def issuing() -> AsyncIterator[Issuer]:
         await task
         callers.close()
         telling.cancel()
-        answered.count()
+        told.tell()
+        if counting is not None:
+            await counting.close()
 
 
 def _end_if_failed(task: "asyncio.Task[None]") -> None:
@@ -142,16 +154,6 @@ def _makers(*, traced: bool) -> tuple[type[Issuer], type[Writer]]:
     return TracedIssuer, TracedWriter
 
 
-async def _tell(writer: Writer) -> None:
-    """Keep the gauges of this process, and hand on what the lane has answered."""
-    metrics.PROCESSES.set(1)
-    while True:
-        metrics.QUEUED.set(writer.queued)
-        metrics.ISSUING.set(writer.issues)
-        answered.count()
-        await asyncio.sleep(_TELLING)
-
-
 def state() -> State:
     """How this process stands; where nothing was issued yet (plain WSGI), asking begins it."""
     running = None if _ended else _current()
@@ -160,10 +162,15 @@ def state() -> State:
     )
 
 
-def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+def throttle() -> Throttle | None:
+    """The throttle of this process, for whoever counts what it did; None: nothing is limited, or nothing runs."""
+    return None if _running is None else _running.throttle
+
+
+def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes], peer: str) -> Answer:
     """Issue from a thread that is not the event loop's, starting one where there is none (plain WSGI)."""
     running = _current()
-    return asyncio.run_coroutine_threadsafe(running.issuer.issue(query, headers), running.loop).result()
+    return asyncio.run_coroutine_threadsafe(running.issuer.issue(query, headers, peer), running.loop).result()
 
 
 def issue_together_from_thread(asked: Asked) -> Answer:

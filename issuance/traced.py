@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class TracedIssuer(Issuer):
     """A span for each request of the lane; those that come by way of Django have one already."""
 
-    async def issue(self, query: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+    async def issue(self, query: bytes, headers: Mapping[bytes, bytes], peer: str = "") -> Answer:
         """See Issuer."""
         if tracing.current().is_valid:
-            return await super().issue(query, headers)
+            return await super().issue(query, headers, peer)
         with tracing.serving("GET", headers.get(b"traceparent", b"").decode("latin-1")) as span:
-            answer = await super().issue(query, headers)
+            answer = await super().issue(query, headers, peer)
             tracing.served(span, "GET", PATH, answer.status, answer.request_id.decode())
             return answer
 

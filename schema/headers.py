@@ -12,6 +12,11 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
     "WWW-Authenticate": {"schema": {"const": "Bearer", "type": "string"}, "description": "How to present a key."},
     "Allow": {"schema": {"type": "string"}, "description": "The methods that are allowed."},
 }
+_WORKED_OUT: Final[dict[int, tuple[str, ...]]] = {
+    HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
+}
+"""What is not the same for each answer with a problem of that status."""
 _KINDS = {kind.type: kind for kind in problems.ALL}
 
 
@@ -38,5 +43,4 @@ def _headers(kinds: list[Problem]) -> dict[str, dict[str, Any]]:
 
 
 def _names(kind: Problem) -> set[str]:
-    allow = {"Allow"} if kind.status == HTTPStatus.METHOD_NOT_ALLOWED else set()
-    return {"X-Request-ID", *kind.headers} | allow
+    return {"X-Request-ID", *kind.headers, *_WORKED_OUT.get(kind.status, ())}

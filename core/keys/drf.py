@@ -2,17 +2,21 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.db import DatabaseError
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from core import problems
 from core.keys import domain
-from core.keys.callers import CALLERS
+from core.keys.callers import CALLERS, too_many
 from core.keys.domain import Caller, Scope
 from core.keys.store import InvalidKeyError
 from core.problems import ProblemError
+from core.throttle import address
+from core.throttle.guesses import TooManyGuessesError
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -27,15 +31,24 @@ class BearerKey(BaseAuthentication):
         if text is None:
             return None
         try:
-            return None, CALLERS.recall(text) or CALLERS.look_up(text)
+            return None, CALLERS.recall(text) or CALLERS.look_up(text, address=address_of(request))
         except InvalidKeyError:
             raise ProblemError(problems.UNAUTHORIZED) from None
+        except TooManyGuessesError as error:
+            raise too_many(error) from None
         except DatabaseError:
             raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
 
     def authenticate_header(self, request: Request) -> str:
         """What a 401 says in WWW-Authenticate."""
         return "Bearer"
+
+
+def address_of(request: HttpRequest | Request) -> str:
+    """Whose request this is, as far as addresses tell."""
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
+    told = None if forwarded is None else forwarded.encode("latin-1")
+    return address.client(request.META.get("REMOTE_ADDR") or "", told, settings.ENV.trusted_proxies)
 
 
 def caller_of(request: Request) -> Caller | None:

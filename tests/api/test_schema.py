@@ -54,20 +54,22 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
 ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
 LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
 COUNTED = LOG | {problems.OTHER_TIME_ZONE}
-KEYED = {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER}
+ASKED_FOR_A_KEY = {problems.UNAUTHORIZED, problems.TOO_MANY_WRONG_KEYS, problems.MISSING_SCOPE}
+KEYED = ASKED_FOR_A_KEY | {problems.OTHER_CUSTOMER}
 NUMBER = ANYWHERE | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
 GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
 DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /next-tracking-number": ANYWHERE
     | KEYED
     | {problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.BODY_NOT_ALLOWED, problems.UNINTENDED}
-    | {problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED, problems.SHUTTING_DOWN}
+    | {problems.IDEMPOTENCY_KEY_REUSED, problems.QUOTA_EXCEEDED, problems.OVERLOADED, problems.SHUTTING_DOWN}
     | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
     # A key that is bound to another customer is answered as if there were nothing.
     "GET /v1/customers/{customer_id}/stats": COUNTED
-    | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_FOUND, problems.INVALID_PARAMETERS}
+    | ASKED_FOR_A_KEY
+    | {problems.NOT_FOUND, problems.INVALID_PARAMETERS}
     | {problems.NOT_ACCEPTABLE, problems.OVERLOADED},
     "GET /v1/reports/daily": COUNTED
     | KEYED
@@ -76,20 +78,20 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     | KEYED
     | {problems.INVALID_PARAMETERS, problems.NOT_ACCEPTABLE, problems.NOT_FOUND},
     "GET /v1/reports/daily/{day}/corrections": LOG | KEYED | {problems.INVALID_PARAMETERS, problems.NOT_FOUND},
-    "GET /v1/tracking-numbers/{number}": NUMBER
-    | {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.LOG_INCONSISTENT},
+    "GET /v1/tracking-numbers/{number}": NUMBER | ASKED_FOR_A_KEY | {problems.LOG_INCONSISTENT},
     "GET /v1/tracking-numbers/{number}/barcode.svg": NUMBER,
     "GET /v1/tracking-numbers/{number}/barcode.png": NUMBER,
     "GET /v1/tracking-numbers/{number}/proof": LOG
     | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED},
     "GET /v1/validate/{number}": {problems.INVALID_PARAMETERS, *EVERYWHERE},
     "GET /v1/tracking-numbers": LOG
-    | {problems.INVALID_PARAMETERS, problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.NOT_ACCEPTABLE}
-    | {problems.OVERLOADED},
+    | ASKED_FOR_A_KEY
+    | {problems.INVALID_PARAMETERS, problems.NOT_ACCEPTABLE, problems.OVERLOADED},
     "POST /v1/tracking-numbers": ANYWHERE
     | KEYED
     | {problems.MALFORMED_BODY, problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.LENGTH_REQUIRED}
     | {problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED}
+    | {problems.CALL_EXCEEDS_QUOTA, problems.QUOTA_EXCEEDED}
     | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
 }
 

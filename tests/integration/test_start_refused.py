@@ -29,6 +29,10 @@ from tests.support.service import free_port
         ({"NUMBER_KEY": "1f" * 32}, "Setting NUMBER_KEY: this is no random key"),
         ({"CUSTOMER_TAG_KEYS": f"{OLD},2:{'00' * 32}"}, "Setting CUSTOMER_TAG_KEYS: this is no random key"),
         ({"METRICS_TOKEN": "secret" * 6}, "Setting METRICS_TOKEN: this is no random key"),
+        ({"THROTTLE_PER_ADDRESS": "60"}, "need REDIS_URL"),
+        ({"THROTTLE_PER_KEY": "60"}, "need REDIS_URL"),
+        ({"THROTTLE_PER_KEY": "60", "REDIS_URL": "redis.example"}, "Setting REDIS_URL"),
+        ({"THROTTLE_PER_KEY": "1000000000"}, "Setting THROTTLE_PER_KEY"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

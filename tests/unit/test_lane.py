@@ -13,7 +13,7 @@ from tests.unit.test_writer import Database, writing
 type Message = MutableMapping[str, Any]
 
 
-async def nobody(_: bytes) -> None:
+async def nobody(_: bytes, __: str) -> None:
     """No header holds a key."""
 
 

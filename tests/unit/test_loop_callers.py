@@ -19,6 +19,7 @@ from issuance.callers import LoopCallers
 CALLER = Caller(7, frozenset({Scope.ISSUE}), None)
 DEADLINE = 0.3
 MOST = 5
+ADDRESS = "192.0.2.1"
 
 
 class Database:
@@ -65,11 +66,11 @@ def play(database: Database, scenario: Scenario) -> None:
 
 def test_many_requests_with_one_key_ask_once(database: Database) -> None:
     async def scenario(callers: LoopCallers) -> None:
-        asking = [asyncio.ensure_future(callers(b"Bearer good")) for _ in range(50)]
+        asking = [asyncio.ensure_future(callers(b"Bearer good", ADDRESS)) for _ in range(50)]
         await asyncio.sleep(0.05)
         database.moves.set()
         assert await asyncio.gather(*asking) == [CALLER] * 50
-        assert await callers(b"Bearer good") == CALLER
+        assert await callers(b"Bearer good", ADDRESS) == CALLER
         assert database.asked == ["good"]
 
     play(database, scenario)
@@ -80,17 +81,17 @@ def test_another_scheme_is_nobody_and_a_wrong_key_unauthorized(database: Databas
     database.outcome = InvalidKeyError()
 
     async def scenario(callers: LoopCallers) -> None:
-        assert await callers(b"Basic good") is None
+        assert await callers(b"Basic good", ADDRESS) is None
         assert database.asked == []
         for header in (b"Bearer wrong", b"Bearer", b"Bearer caf\xe9"):
-            assert await refused(asyncio.ensure_future(callers(header))) is problems.UNAUTHORIZED
+            assert await refused(asyncio.ensure_future(callers(header, ADDRESS))) is problems.UNAUTHORIZED
 
     play(database, scenario)
 
 
 def test_a_client_that_goes_away_takes_no_other_with_it(database: Database) -> None:
     async def scenario(callers: LoopCallers) -> None:
-        first, second = (asyncio.ensure_future(callers(b"Bearer good")) for _ in range(2))
+        first, second = (asyncio.ensure_future(callers(b"Bearer good", ADDRESS)) for _ in range(2))
         await asyncio.sleep(0.05)
         first.cancel()
         await asyncio.sleep(0)
@@ -104,24 +105,24 @@ def test_a_client_that_goes_away_takes_no_other_with_it(database: Database) -> N
 def test_while_the_database_stands_still_a_key_is_waited_for_as_long_as_a_commit(database: Database) -> None:
     async def scenario(callers: LoopCallers) -> None:
         begun = time.monotonic()
-        asking = [asyncio.ensure_future(callers(b"Bearer %d" % n)) for n in range(MOST)]
+        asking = [asyncio.ensure_future(callers(b"Bearer %d" % n, ADDRESS)) for n in range(MOST)]
         assert [await refused(each) for each in asking] == [problems.DATABASE_UNAVAILABLE] * MOST
         assert DEADLINE <= time.monotonic() - begun < 5 * DEADLINE
         database.moves.set()
         await asyncio.sleep(0.1)
-        assert await callers(b"Bearer 0") == CALLER, "it moves again"
+        assert await callers(b"Bearer 0", ADDRESS) == CALLER, "it moves again"
 
     play(database, scenario)
 
 
 def test_no_more_keys_wait_than_requests_may_and_the_next_is_refused_at_once(database: Database) -> None:
     async def scenario(callers: LoopCallers) -> None:
-        asking = [asyncio.ensure_future(callers(b"Bearer %d" % n)) for n in range(MOST)]
+        asking = [asyncio.ensure_future(callers(b"Bearer %d" % n, ADDRESS)) for n in range(MOST)]
         await asyncio.sleep(0)
         begun = time.monotonic()
-        assert await refused(asyncio.ensure_future(callers(b"Bearer one more"))) is problems.OVERLOADED
+        assert await refused(asyncio.ensure_future(callers(b"Bearer one more", ADDRESS))) is problems.OVERLOADED
         assert time.monotonic() - begun < DEADLINE / 2
-        also = asyncio.ensure_future(callers(b"Bearer 0"))  # which is asked for already
+        also = asyncio.ensure_future(callers(b"Bearer 0", ADDRESS))  # which is asked for already
         database.moves.set()
         assert await asyncio.gather(*asking, also) == [CALLER] * (MOST + 1)
 
@@ -132,7 +133,7 @@ def test_nothing_is_said_of_an_answer_that_came_too_late(database: Database, cap
     database.outcome = OperationalError("the key is none of the log's business")
 
     async def scenario(callers: LoopCallers) -> None:
-        assert await refused(asyncio.ensure_future(callers(b"Bearer 0"))) is problems.DATABASE_UNAVAILABLE
+        assert await refused(asyncio.ensure_future(callers(b"Bearer 0", ADDRESS))) is problems.DATABASE_UNAVAILABLE
         database.moves.set()
         await asyncio.sleep(0.1)
 

@@ -1,0 +1,183 @@
+"""Quotas as callers meet them, in both ways in: what the headers say, who shares a quota, what 429 and 413 are for."""
+
+import time
+from collections.abc import Iterator
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import pytest
+
+from core.embedded.valkey import Valkey
+from core.keys.callers import FRESH
+from tests.plugin import Database
+from tests.support import bulk, ledger
+from tests.support.keys import bearer, make_key
+from tests.support.orders import GOOD, PATH, query
+from tests.support.service import ServiceFactory, runserver
+from tests.support.throttling import patient, valkey
+from tests.support.web import ask, problem
+from tests.support.wire import exchange, raw_request
+
+PER_ADDRESS, PER_KEY = 5, 30
+UNAUTHORIZED = (401, "unauthorized")
+URL = f"{PATH}?{query().decode()}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Valkey]:
+    with valkey() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def limits(server: Valkey) -> dict[str, Any]:
+    """The settings of a service with quotas, behind one proxy."""
+    return {
+        "REDIS_URL": patient(server),
+        "THROTTLE_PER_ADDRESS": str(PER_ADDRESS),
+        "THROTTLE_PER_KEY": str(PER_KEY),
+        "TRUSTED_PROXIES": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def lane_port(database: Database, service: ServiceFactory, limits: dict[str, Any]) -> int:
+    return service(database, WEB_CONCURRENCY="1", **limits).port
+
+
+@pytest.fixture(scope="module")
+def wsgi_port(database: Database, lane_port: int, limits: dict[str, Any]) -> Iterator[int]:
+    assert lane_port
+    with runserver(database, **limits) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def reader(database: Database, lane_port: int) -> str:
+    """A good key."""
+    assert lane_port
+    return make_key(database, "issue", "reports")
+
+
+def wrong_key() -> str:
+    """A key that nobody has, another one each time."""
+    return f"tna_1_{token_hex(16)}"
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> str:
+    """An address that no other test asks from."""
+    return f"198.51.{hash(request.node.nodeid) % 256}.{hash(request.node.nodeid) // 256 % 256}"
+
+
+def issue(port: int, address: str, path: str = URL, **headers: str) -> httpx.Response:
+    """One request, as the proxy in front hands it on."""
+    return ask(port, path, X_Forwarded_For=address, **headers)
+
+
+def told(response: httpx.Response) -> dict[str, Any]:
+    """What RateLimit says."""
+    name, *parameters = response.headers["ratelimit"].split(";")
+    return {"name": name.strip('"')} | {name: int(value) for name, value in (each.split("=") for each in parameters)}
+
+
+def test_each_answer_says_what_is_left_and_after_the_last_comes_429(
+    port: int, address: str, database: Database
+) -> None:
+    answers = [issue(port, address) for _ in range(PER_ADDRESS)]
+    assert [answer.status_code for answer in answers] == [200] * PER_ADDRESS
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"address";q=5;w=60'}
+    assert [told(answer) for answer in answers] == [{"name": "address", "r": r, "t": 12} for r in (4, 3, 2, 1, 0)]
+    before = ledger.count(database.owner_url)
+    refused = issue(port, address)
+    assert problem(refused) == (429, "quota-exceeded")
+    assert refused.headers["ratelimit-policy"] == '"address";q=5;w=60'
+    seconds = int(refused.headers["retry-after"])
+    assert 1 <= seconds <= 12
+    assert told(refused) == {"name": "address", "r": 0, "t": seconds}
+    assert refused.headers["x-request-id"] == refused.json()["request_id"]
+    assert ledger.count(database.owner_url) == before
+    assert issue(port, "203.0.113.200").status_code in {200, 429}, "another address has its own"
+
+
+def test_what_is_no_order_costs_a_token_and_what_is_no_request_costs_none(port: int, address: str) -> None:
+    assert problem(issue(port, address, f"{PATH}?weight=1")) == (400, "invalid-parameters")
+    bad = issue(port, address, f"{PATH}?weight=1")
+    assert told(bad)["r"] == PER_ADDRESS - 2
+    for headers in ({"Sec-Purpose": "prefetch"}, {"Idempotency-Key": "a b"}, {"Authorization": "Bearer tna_1_00"}):
+        free = issue(port, address, **headers)
+        assert free.status_code in {400, 401, 403}
+        assert "ratelimit" not in free.headers
+    assert told(issue(port, address))["r"] == PER_ADDRESS - 3
+
+
+def test_only_the_last_proxys_word_is_taken(port: int, address: str) -> None:
+    for number in range(PER_ADDRESS):
+        assert issue(port, f"10.0.0.{number}, {address}").status_code == 200
+    assert issue(port, f"10.0.0.9, {address}").status_code == 429
+    raw = raw_request(query(), headers=(b"X-Forwarded-For: 10.0.0.10", b"X-Forwarded-For: " + address.encode()))
+    assert exchange(port, raw).status == 429
+
+
+def test_addresses_of_one_ipv6_network_share_a_quota(lane_port: int, wsgi_port: int) -> None:
+    for number, port in enumerate((lane_port, wsgi_port)):
+        network = f"2001:db8:{number}:1"
+        assert [issue(port, f"{network}::{host}").status_code for host in range(1, 7)] == [200] * 5 + [429]
+
+
+def test_both_ways_in_count_together(lane_port: int, wsgi_port: int, address: str) -> None:
+    ports = (lane_port, wsgi_port, lane_port, wsgi_port, lane_port)
+    assert [issue(port, address).status_code for port in ports] == [200] * 5
+    assert issue(lane_port, address).status_code == issue(wsgi_port, address).status_code == 429
+
+
+def test_a_key_has_a_quota_of_its_own_wherever_it_is_used(port: int, database: Database) -> None:
+    key = make_key(database, "issue")
+    answers = [issue(port, f"192.0.2.{n}", **bearer(key)) for n in range(PER_KEY)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert told(answers[0]) == {"name": "key", "r": PER_KEY - 1, "t": 2}
+    assert answers[0].headers["ratelimit-policy"] == '"key";q=30;w=60'
+    refused = [issue(port, "192.0.2.99", **bearer(key)) for _ in range(5)]
+    assert 429 in {answer.status_code for answer in refused}
+    assert issue(port, "192.0.2.100").status_code == 200, "whoever has none is counted by the address"
+
+
+def test_a_bulk_call_costs_as_many_tokens_as_it_has_orders_or_none(port: int, database: Database) -> None:
+    key = make_key(database, "issue")
+    never = bulk.post(port, key, bulk.orders(PER_KEY + 1))
+    assert problem(never) == (413, "call-exceeds-quota")
+    assert "retry-after" not in never.headers, "waiting is of no use"
+    assert never.headers["ratelimit-policy"] == '"key";q=30;w=60'
+    bad = bulk.post(port, key, [*bulk.orders(9), bulk.order(weight="0")])
+    assert problem(bad) == (400, "invalid-parameters")
+    assert told(bad) == {"name": "key", "r": PER_KEY - 10, "t": 2}, "it is read like any other"
+    before = ledger.count(database.owner_url)
+    refused = bulk.post(port, key, bulk.orders(PER_KEY))
+    assert problem(refused) == (429, "quota-exceeded")
+    assert 15 <= int(refused.headers["retry-after"]) == told(refused)["t"] <= 20
+    assert ledger.count(database.owner_url) == before
+    assert len(bulk.numbers(bulk.post(port, key, bulk.orders(PER_KEY - 10)))) == PER_KEY - 10, "a refusal costs nothing"
+
+
+def test_reading_is_not_counted(port: int, address: str) -> None:
+    for _ in range(2 * PER_ADDRESS):
+        answer = issue(port, address, "/v1/validate/3K9M7QX2PZ4MYIDT")
+        assert (answer.status_code, answer.headers.get("ratelimit")) == (200, None)
+
+
+@pytest.mark.parametrize("path", [URL, f"/v1/customers/{GOOD['customer_id']}/stats"])
+def test_after_twenty_wrong_keys_an_address_must_wait_and_a_good_key_need_not(
+    port: int, reader: str, path: str, address: str
+) -> None:
+    assert {issue(port, address, path, **bearer(reader)).status_code for _ in range(10)} == {200}
+    wrong = [problem(issue(port, address, path, **bearer(wrong_key()))) for _ in range(20)]
+    assert wrong == [UNAUTHORIZED] * 20
+    last = [issue(port, address, path, **bearer(wrong_key())) for _ in range(10)]
+    refused = [each for each in last if each.status_code == 429]
+    assert len(refused) >= 5, "but for what time has added"
+    assert {problem(each) for each in refused} == {(429, "too-many-wrong-keys")}
+    assert {int(each.headers["retry-after"]) for each in refused} <= {1, 2, 3}
+    assert problem(issue(port, "203.0.113.77", path, **bearer(wrong_key()))) == UNAUTHORIZED, "others need not wait"
+    time.sleep(FRESH)  # after which the database is asked about the good one again
+    assert issue(port, address, path, **bearer(reader)).status_code == 200
