@@ -18,8 +18,9 @@ from ledger.publication import (
 )
 
 PACE = 1.0
-# All but 9 seconds of the ten that the server lets a sealer's session be silent: a try is begun before the last 6.
-_TIMING = Timing(connect=2.0, read=4.0, patience=3.0)
+# In all less than the ten seconds that the server lets a sealer's session be silent (ledger.standby); and whoever
+# waited in vain for one answer has time to ask again.
+_TIMING = Timing(connect=1.5, read=2.5, patience=4.0)
 _FOR_EVER = "public, max-age=31536000, immutable"
 _FOR_A_MOMENT = "public, max-age=1"
 
