@@ -17,6 +17,12 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Processes = Annotated[int, Meta(ge=1, le=64)]
 Limit = Annotated[int, Meta(ge=0, le=100_000_000)]
 Endpoint = Annotated[str, Meta(pattern="^https?://[^\\s?#]+$")]
+_BUCKET = "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+# A path holds no colon, so that a mistyped address is not taken for one.
+FencePlace = Annotated[str, Meta(pattern=rf"^([^:]+|rediss?://\S+|{_BUCKET}(/[A-Za-z0-9_.-]+)+)$")]
+PublicationPlace = Annotated[str, Meta(pattern=rf"^([^:]+|{_BUCKET}(/[A-Za-z0-9_.-]+)*/?)$")]
+AccessKey = Annotated[str, Meta(pattern=r"^[!-~]+$")]
+Region = Annotated[str, Meta(pattern="^[a-z0-9-]+$")]
 
 
 class SettingsError(Exception):
@@ -81,13 +87,40 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Annotated[int, Meta(ge=0, le=31)], Meta(description="Which of 32 independent databases this one is.")
     ] = 0
     fence: Annotated[
-        Path | None,
-        Meta(description="File that holds the highest block ever leased; keep it off the database's volume."),
+        FencePlace | None,
+        Meta(
+            description="What holds the highest block ever leased: a file, `redis://…` or `rediss://…`, or "
+            "`s3://bucket/key`; keep it off the database's volume."
+        ),
     ] = None
     publication: Annotated[
-        Path | None,
-        Meta(description="Folder that holds the log outside the database; keep it off the database's volume, too."),
+        PublicationPlace | None,
+        Meta(
+            description="What holds the log outside the database: a folder, or `s3://bucket/prefix`; keep it off the "
+            "database's volume, too."
+        ),
     ] = None
+    publication_seconds: Annotated[
+        Annotated[float, Meta(ge=0.1, le=5)] | None,
+        Meta(
+            description="Seconds from one publication to the next, at least. Unset: 0.25 in a folder, and 1 in a "
+            "bucket, where each costs some requests."
+        ),
+    ] = None
+    aws_access_key_id: Annotated[
+        AccessKey | None, Meta(description="Key of the store that `s3://…` leads to, which need not be Amazon's.")
+    ] = None
+    aws_secret_access_key: Annotated[AccessKey | None, Meta(description="Its secret.")] = None
+    aws_region: Annotated[
+        Region, Meta(description="Its region; most stores but Amazon's take any, or want `auto`.")
+    ] = "us-east-1"
+    aws_endpoint_url_s3: Annotated[
+        Endpoint | None, Meta(description="Its address, as `https://…`. Unset: Amazon's for the region.")
+    ] = None
+    aws_s3_addressing_style: Annotated[
+        Annotated[str, Meta(pattern="^(auto|path|virtual)$")],
+        Meta(description="`virtual` names the bucket in the address's host, as Railway's want it, `path` in its path."),
+    ] = "auto"
     log_access: Annotated[
         Annotated[str, Meta(pattern="^(public|auditors)$")],
         Meta(description="`auditors` closes checkpoint and tiles to whoever has no key with the scope `audit`."),

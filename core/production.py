@@ -34,8 +34,8 @@ def check(env: Env) -> None:
     if env.allow_unsafe_database:
         return
     for name, place in (("FENCE", env.fence), ("PUBLICATION", env.publication)):
-        if place is not None:
-            check_volume(name, place)
+        if place is not None and "://" not in place:
+            check_volume(name, Path(place))
 
 
 def check_volume(setting: str, path: Path) -> None:

@@ -16,14 +16,12 @@ from ledger import log
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_serial, shard_of
 from ledger.guard import RestoredError
-from ledger.publication import Folder, PublicationError
+from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
 from ledger.sealer import Sealer
 
 LOCK = (0x5345, 1)
 """PostgreSQL's (int4, int4) key of the sealers' lock."""
-TICK = 0.25
-"""Seconds between two looks at the events."""
 _POLL = 0.5
 _LONGEST_PAUSE = 5.0
 # A sealer that hangs loses its session, and with it the lock: another one takes over.
@@ -44,7 +42,7 @@ class Work(NamedTuple):
 
     url: str
     key: SignerKey
-    place: Folder
+    place: Publication
     first_block: int
     allow_unsafe: bool
 
@@ -68,7 +66,7 @@ def run(work: Work, sealed: Sealed | None = None) -> None:
                 if said:
                     logger.warning("Sealing goes on, with %s leaves.", sealer.size)
                 said, pause = "", _POLL
-                _seal(sealer, connection, work.first_block, sealed)
+                _seal(sealer, connection, work, sealed)
         except RestoredError as error:
             said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
         except (log.LogError, RowError) as error:
@@ -81,13 +79,13 @@ def run(work: Work, sealed: Sealed | None = None) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _seal(sealer: Sealer, connection: log.Connection, first_block: int, sealed: Sealed | None) -> None:
+def _seal(sealer: Sealer, connection: log.Connection, work: Work, sealed: Sealed | None) -> None:
     known = False
     while True:
         began = time.monotonic()
-        known = known or _is_of_shard(connection, first_block)
+        known = known or _is_of_shard(connection, work.first_block)
         if not sealer.behind(_tick(sealer, sealed)):
-            time.sleep(max(0.0, began + TICK - time.monotonic()))
+            time.sleep(max(0.0, began + work.place.pace - time.monotonic()))
 
 
 def _tick(sealer: Sealer, sealed: Sealed | None) -> int:
