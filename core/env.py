@@ -169,6 +169,13 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         """Whether the database is the one that `make run` starts."""
         return self.database_url is None
 
+    @property
+    def draining(self) -> float:
+        """Seconds that a stopping web process still serves."""
+        if self.drain_seconds is not None:
+            return self.drain_seconds
+        return 0.0 if self.embedded else 5.0
+
 
 def load(environ: Mapping[str, str] | None = None) -> Env:
     """Read the settings; an empty value counts as unset.
