@@ -8,6 +8,7 @@ import time
 from http.client import HTTPConnection, HTTPResponse
 
 import httpx
+
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.load import load

@@ -61,12 +61,14 @@ async def load(
     seconds: float = 120.0,
     patience: float = 0.0,
     on_answer: Callable[[int], None] = lambda _: None,
+    until: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Send ``count`` requests over ``connections``; each is sent once, and one that gets no answer is not repeated.
 
     Args:
         on_answer: called with the number of answers so far, for tests that do something midway.
         seconds: the load stops then, whatever is left.
+        until: the load ends, every request answered, as soon as this holds.
         patience: for so long at first, a 503 is asked again: the service is expected to recover.
     """
     answers: list[Answered] = []
@@ -78,7 +80,7 @@ async def load(
     async def client() -> None:
         nonlocal left, broken
         stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while left > 0:
+        while left > 0 and not until():
             left -= 1
             try:
                 stream = stream or await asyncio.open_connection("127.0.0.1", port)
