@@ -41,16 +41,15 @@ class Instances:
     def restart(self, place: int) -> None:
         """Stop one as production is stopped, and start it again."""
         self.running[place].stop()
-        self.running[place] = self._start(port=self.running[place].port)
+        self.running[place] = self._start(PORT=str(self.running[place].port))
 
     def stop(self) -> None:
         for each in self.running:
             os.kill(each.pid, signal.SIGINT)  # without the pause
             each.stop()
 
-    def _start(self, *, initialise: bool = False, port: int | None = None) -> Service:
-        given = {"WEB_CONCURRENCY": "1", "DRAIN_SECONDS": "3"}
-        return Service(self._database, initialise=initialise, port=port, **given)
+    def _start(self, *, initialise: bool = False, **given: str) -> Service:
+        return Service(self._database, initialise=initialise, WEB_CONCURRENCY="1", DRAIN_SECONDS="3", **given)
 
 
 @pytest.fixture(scope="module")

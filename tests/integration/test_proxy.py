@@ -137,8 +137,8 @@ def test_what_the_proxy_answers_itself_is_worded_as_the_service_words_it() -> No
 def test_the_files_that_ship_fit_together(
     given: dict[str, str], tool: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
-    make = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out chain.pem".split()
-    subprocess.run([str(tool("openssl", "openssl")), *make], cwd=tmp_path, check=True, capture_output=True)
+    make = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out chain.pem"
+    subprocess.run([str(tool("openssl", "openssl")), *make.split()], cwd=tmp_path, check=True, capture_output=True)
     (tmp_path / "both.pem").write_bytes(b"".join((tmp_path / name).read_bytes() for name in ("chain.pem", "key.pem")))
     files = ("-f", str(SHIPPED), "-f", str(ROOT / "deploy" / "haproxy-dns.cfg"))
     command = [str(tool("haproxy", "haproxy")), "-c", *files]

@@ -23,14 +23,9 @@ STOP_SECONDS = 30.0
 class Service:
     """A running service; leaving the block stops it by SIGTERM, and fails if that takes longer than the drain may."""
 
-    def __init__(
-        self, database: Database, *, initialise: bool = True, port: int | None = None, **settings: str
-    ) -> None:
-        """Start it at 127.0.0.1, on a free port unless told which, and wait until it answers.
-
-        ``settings`` are as core.env names them.
-        """
-        self.port = port or free_port()
+    def __init__(self, database: Database, *, initialise: bool = True, **settings: str) -> None:
+        """Start it on a free port of 127.0.0.1 and wait until it answers; ``settings`` are as core.env names them."""
+        self.port = int(settings.get("PORT") or free_port())
         self.base_url = f"http://127.0.0.1:{self.port}"
         given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
         if initialise:
