@@ -41,6 +41,7 @@ class Pair(NamedTuple):
     standby: Standby
     plain: Service
     reader: Service
+    sealer: Sealer
     key: str
 
     def ask(self, path: str, running: Service | None = None) -> httpx.Response:
@@ -93,8 +94,8 @@ def pair(service: ServiceFactory) -> Iterator[Pair]:
                 DATABASE_REPLICA_URL=standby.of(database).url,
             )
             key = make_key(database, "audit", "reports")
-            with Sealer(database):
-                made = Pair(database, standby, plain, reader, key)
+            with Sealer(database) as sealer:
+                made = Pair(database, standby, plain, reader, sealer, key)
                 made.issue(5)
                 yield made
             plain.stop()
@@ -118,6 +119,18 @@ def test_the_replica_answers_what_it_has_and_the_primary_what_it_lacks(pair: Pai
         assert pair.ask(f"/tile/0/000.p/{size + 3}").status_code == 200, "and so are the tiles of that checkpoint"
         assert pair.ask(f"{LIST}/{number}").status_code == 200
         assert pair.ask(f"{LIST}/4K9M7QX2PZ4MYIDT").status_code == 404
+
+
+def test_a_number_that_the_replica_does_not_know_to_be_sealed_is_asked_of_the_primary(pair: Pair) -> None:
+    size = pair.until_followed()
+    os.kill(pair.sealer.pid, signal.SIGSTOP)
+    (number,) = asyncio.run(load(pair.plain.port, 1)).numbers
+    there = f"SELECT FROM issuance_event WHERE number = '{number}'"
+    assert eventually(lambda: pair.of_replica(there) is not None)
+    with paused(pair):
+        os.kill(pair.sealer.pid, signal.SIGCONT)
+        until_published(pair.database, size + 1)
+        assert pair.read(f"{LIST}/{number}")["leaf_index"] == size
 
 
 def test_a_cursor_of_a_list_that_the_replica_does_not_have_yet_is_the_primarys(pair: Pair) -> None:
