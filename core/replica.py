@@ -29,7 +29,7 @@ _AWAY: Final = 5.0
 
 # A position, not a time: what a replica replayed last may be old because nothing has happened since.
 _IDENTITY: Final = "(SELECT system_identifier FROM pg_control_system()), current_database()"
-_OF_PRIMARY: Final = f"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, {_IDENTITY}"  # constants
+_OF_PRIMARY: Final = f"SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, {_IDENTITY}"
 _OF_REPLICA: Final = f"SELECT pg_last_wal_replay_lsn() - '0/0'::pg_lsn, pg_is_in_recovery(), {_IDENTITY}"
 
 _logger: Final = logging.getLogger(__name__)
@@ -135,12 +135,11 @@ class Health:
         """Take note that something could not be read on it."""
         if not isinstance(error, Error):
             return
-        lost = connections[REPLICA]
-        lost.close_if_unusable_or_obsolete()
-        if lost.connection is None:
-            self._decide(f"it can't be reached: {_first_line(error)}", _AWAY)
-        else:
+        asked = connections[REPLICA]
+        if asked.connection is not None and asked.is_usable():
             _logger.info("The replica did not answer, and the primary was asked: %s", _first_line(error))
+        else:
+            self._lost(error)
 
     def _look(self) -> None:
         try:
@@ -156,8 +155,7 @@ class Health:
                 cursor.execute(_OF_REPLICA)
                 reached, follows, *same = cursor.fetchone()
         except Error as error:
-            connections[REPLICA].close()
-            self._decide(f"it can't be reached: {_first_line(error)}", _AWAY)
+            self._lost(error)
             return
         if same != home:
             self._decide("DATABASE_REPLICA_URL leads to another database than DATABASE_URL", _AWAY)
@@ -166,18 +164,22 @@ class Health:
         else:
             self._decide(None if self._is_young(int(reached)) else f"it is more than {LAG:.0f} s behind", _LOOK)
 
+    def _lost(self, error: Exception) -> None:
+        connections[REPLICA].close()
+        self._decide("it can't be reached", _AWAY, _first_line(error))
+
     def _is_young(self, reached: int) -> bool:
         oldest = self._clock() - LAG
         while self._seen and self._seen[0][0] < oldest:
             self._seen.popleft()
         return any(position <= reached for _, position in self._seen)
 
-    def _decide(self, fault: str | None, seconds: float) -> None:
+    def _decide(self, fault: str | None, seconds: float, detail: str = "") -> None:
         if fault != self._fault:
-            if fault is not None:
-                _logger.warning("The replica is not asked for now, since %s.", fault)
-            elif self._fault is not None:
+            if fault is None:
                 _logger.info("The replica is asked from now on.")
+            else:
+                _logger.warning("The replica is not asked for now, since %s. %s", fault, detail)
         self._fault = fault
         self._next = self._clock() + seconds
 

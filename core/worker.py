@@ -51,7 +51,8 @@ class DrainingServer(Server):
         if self._ends is not None and not self.should_exit:
             if not LimitedProtocol.leaving:
                 self._leave()
-            self.should_exit = time.monotonic() >= self._ends
+            if time.monotonic() >= self._ends:
+                self.should_exit = True
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
