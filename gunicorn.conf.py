@@ -1,5 +1,6 @@
 """How gunicorn serves: what the operator may choose comes from core.env, what is fixed says why."""
 
+import math
 import os
 import resource
 import signal
@@ -21,10 +22,11 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 bind = f"[{_env.host}]:{_env.port}" if ":" in _env.host else f"{_env.host}:{_env.port}"
 workers = _env.web_concurrency or max(2, len(os.sched_getaffinity(0)))  # two, so that one can be replaced under load
-worker_class = "core.server.Worker"
+worker_class = "core.worker.Worker"
 preload_app = False  # a writer's session and its lease belong to one process and must not be forked
 timeout = 60  # a worker whose loop stands still this long is replaced
-graceful_timeout = 30  # the time that a stopping worker has to commit and answer what it took
+# The time that a stopping worker has: to serve on until proxies know, and then to commit and answer what it took.
+graceful_timeout = math.ceil(_env.draining) + 30
 keepalive = 75  # longer than the idle limit of the proxies in front, or they would reuse a connection that is closing
 accesslog = None  # one line per request costs more than the issuance; query strings would hold customers
 loglevel = _env.log_level.lower()

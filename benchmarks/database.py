@@ -100,6 +100,7 @@ class Cluster:
             "PUBLICATION": str(self.publication(database)),
             "HTTPS_ONLY": "0",
             "LOG_LEVEL": "WARNING",
+            "DRAIN_SECONDS": "0",
         }
 
     def manage(self, database: str, *arguments: str) -> str:

@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 
 from benchmarks.database import ROOT
-from benchmarks.targets import PORT, Target
+from benchmarks.targets import Target
 from core.embedded import child
 
 _START_SECONDS, _STOP_SECONDS = 60, 35
@@ -43,8 +43,9 @@ class Running:
     """A server that runs inside the block."""
 
     def __init__(self, target: Target, environment: Mapping[str, str], log: Path) -> None:
-        """Start it; it dies with us."""
+        """Start it at the PORT of its environment; it dies with us."""
         self.target = target
+        self.port = int(environment["PORT"])
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -86,12 +87,12 @@ class Running:
         """
         if not self.target.issues:
             return
-        status, body = _ask(GOOD)
+        status, body = self._ask(GOOD)
         answer = msgspec.json.decode(body) if status == HTTPStatus.OK else {}
         if not re.fullmatch("[A-Z0-9]{16}", answer.get("tracking_number", "")) or "created_at" not in answer:
             raise TargetError(f"{self.target.name} answers a good request with {status} {body!r}\n{self._log_end()}")
         for path in BAD:
-            status, body = _ask(path)
+            status, body = self._ask(path)
             if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise TargetError(f"{self.target.name} answers {path} with {status} {body!r}")
 
@@ -99,7 +100,7 @@ class Running:
         deadline = time.monotonic() + _START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                _ask("/")
+                self._ask("/")
             except OSError:
                 time.sleep(0.1)
             else:
@@ -109,12 +110,11 @@ class Running:
     def _log_end(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
 
-
-def _ask(path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+    def _ask(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()

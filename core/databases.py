@@ -4,6 +4,10 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
+PRIMARY = "default"
+"""Django's name for the database that issues, and for all that is written."""
+REPLICA = "replica"
+"""Its name for the one that may answer reads (core.replica)."""
 OWNER_ROLE = "tracking_owner"
 """What owns the tables: only migrations act as it, and the rebuilding of reports."""
 APPLICATION_ROLE = "tracking_app"
@@ -12,6 +16,22 @@ SEALER_ROLE = "tracking_sealer"
 """What the sealer is: it appends to the log, and reads."""
 REPORTER_ROLE = "tracking_reporter"
 """What counts the log for the reports: it reads the ledger, and writes what was counted."""
+
+
+_IMPATIENT = {
+    "application_name": "tracking-reads",
+    "connect_timeout": 2,  # the least that libpq takes
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+
+
+def replica_database(url: str) -> dict[str, Any]:
+    """That of a replica: one that has gone must cost a read some seconds at most, since the primary can be asked."""
+    entry = django_database(url, role=APPLICATION_ROLE)
+    return entry | {"OPTIONS": _IMPATIENT | entry["OPTIONS"]}
 
 
 def django_database(url: str, *, role: str | None) -> dict[str, Any]:

@@ -211,6 +211,13 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         """How log lines look: ``json`` or ``text``."""
         return self.log_format or ("text" if self.embedded else "json")
 
+    @property
+    def draining(self) -> float:
+        """Seconds that a stopping web process still serves."""
+        if self.drain_seconds is not None:
+            return self.drain_seconds
+        return 0.0 if self.embedded else 5.0
+
 
 def load(environ: Mapping[str, str] | None = None) -> Env:
     """Read the settings; an empty value counts as unset.

@@ -1,15 +1,14 @@
-"""The web server: uvicorn under gunicorn, with the limits that uvicorn lacks (docs/adr/0006)."""
+"""How HTTP is read and answered: uvicorn's connection, with the limits that it lacks (docs/adr/0006)."""
 
 import asyncio
 import socket
 import struct
-from typing import Any
+from typing import Any, ClassVar
 
 import httptools
 import uuid_utils
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn_worker import UvicornWorker
 
 from core import problems
 from core.problems import Problem
@@ -86,6 +85,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     One timer a connection watches a deadline that moves, where uvicorn makes and cancels one for each response.
     """
+
+    leaving: ClassVar[bool] = False
+    """Whether this process is about to stop: then each answer is the last one of its connection (core.worker)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -174,7 +176,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         extensions: dict[str, Any] = {WHOLE_RESPONSE: WholeResponse(cycle), CLIENT: self}
         cycle.scope["extensions"] = extensions
+        if LimitedProtocol.leaving and not self.pipeline:
+            cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
+
+    def leave(self) -> None:
+        """Let the answer that is under way be the last one; an idle connection stays for one more."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refuses, unless it was answered already."""
@@ -225,18 +234,3 @@ class LimitedProtocol(HttpToolsProtocol):
         ) % (problems.CONTENT_TYPE.encode(), len(body), request_id.encode())
         self.transport.write(STATUS_LINE[problem.status] + head + body)
         self.transport.close()
-
-
-class Worker(UvicornWorker):  # type: ignore[misc]  # the package has no types
-    """gunicorn's worker: uvloop, httptools with our limits, lifespan required, nothing that tells what serves."""
-
-    CONFIG_KWARGS = {  # noqa: RUF012  # as uvicorn-worker declares it
-        "loop": "uvloop",
-        "http": LimitedProtocol,
-        "ws": "none",
-        "lifespan": "on",
-        "interface": "asgi3",
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-    }

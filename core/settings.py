@@ -25,6 +25,8 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": databases.django_database(_serving_url, role=databases.APPLICATION_ROLE),
     "owner": databases.django_database(_owner_url, role=None) | {"TEST": {"MIRROR": "default"}},
 }
+if ENV.database_replica_url is not None:
+    DATABASES[databases.REPLICA] = databases.replica_database(ENV.database_replica_url)
 DATABASE_URL = _serving_url
 DATABASE_OWNER_URL = _owner_url
 DATABASE_SEALER_URL = ENV.database_sealer_url or ENV.database_url or postgres.sealing_url(ENV.data_dir)
@@ -116,7 +118,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-DATABASE_ROUTERS = ["core.staff.routers.Tableless"]
+DATABASE_ROUTERS = ["core.staff.routers.Tableless", "core.replica.Router"]
 MIGRATION_MODULES = dict.fromkeys(("admin", "auth", "contenttypes"))  # tables that there are not need none
 # A session is a signed cookie: no table, and a staff user's epoch ends it (core.staff.models).
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"

@@ -9,6 +9,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 from core import problems
 from core.problems import ProblemError
+from core.replica import Kept
 from core.server import CLIENT
 
 MOST: Final = 3
@@ -43,7 +44,7 @@ def respond(
     if not _slots.acquire(blocking=False):
         raise ProblemError(problems.OVERLOADED)
     try:
-        stream = _Stream(_client(request), next(chunks, b""), chunks)
+        stream = _Stream(_client(request), next(chunks, b""), Kept(chunks))
     except BaseException:
         _slots.release()
         raise
@@ -54,7 +55,7 @@ def respond(
 class _Stream:
     """The body; Django closes it, however it ends."""
 
-    def __init__(self, client: Client | None, first: bytes, rest: Generator[bytes]) -> None:
+    def __init__(self, client: Client | None, first: bytes, rest: Kept[bytes]) -> None:
         self._client = client
         self._first = first
         self._rest = rest

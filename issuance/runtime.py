@@ -153,7 +153,7 @@ def _end_if_failed(task: "asyncio.Task[None]") -> None:
     """A writer that fails for a reason that nobody thought of must not leave a process that answers nothing."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.critical("The writer failed; ending this process.", exc_info=error)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)  # without the pause that SIGTERM makes (core.worker)
 
 
 def _makers(*, traced: bool) -> tuple[type[Issuer], type[Writer]]:

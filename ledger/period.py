@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
+
+from core.replica import connection
 
 # One statement for both ends: in each step the event in the middle halves what is left of either search.
 _SEARCH: Final = """
@@ -50,7 +52,7 @@ def by_ranges() -> Iterator[None]:
     The planner takes serial and time for independent, so it expects a quarter of the table where there is next to
     nothing, and would rather walk through half of it by the index over serials, or set three processes to work.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(connection().alias), connection().cursor() as cursor:
         cursor.execute(_BY_RANGES)
         yield
 
@@ -67,6 +69,6 @@ def stretches(top: int, after: datetime | None, before: datetime | None) -> list
 
 def _ends(top: int, moments: list[datetime]) -> dict[datetime | None, int]:
     """For each moment the serial that seems to be the first from then on; ``top + 1`` where none does."""
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(_SEARCH, {"top": top, "moments": moments})
         return dict(cursor.fetchall())

@@ -2,8 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from core.replica import connection
 from ledger.log import LogError
 
 _EXTENT: Final = """
@@ -39,7 +38,7 @@ def published() -> Extent:
         LogError: the log's tables don't fit together.
         django.db.DatabaseError: that can't be told at present.
     """
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(_EXTENT)
         found = cursor.fetchone()
     if found is None:
@@ -51,6 +50,6 @@ def indexes(serials: list[int]) -> dict[int, int]:
     """The leaf index of each event that the sealer has taken up, by serial."""
     if not serials:
         return {}
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(_INDEXES, [serials])
         return dict(cursor.fetchall())

@@ -4,8 +4,7 @@ from datetime import date
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from django.db import connection
-
+from core.replica import connection
 from ledger.log import LogError
 
 _REPORT: Final = "SELECT document, digest FROM daily_report WHERE day = %s"
@@ -33,7 +32,7 @@ def report(day: date) -> bytes | None:
         LogError: it is not what its digest says.
         django.db.DatabaseError: that can't be told at present.
     """
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(_REPORT, [day])
         found = cursor.fetchone()
     return None if found is None else _checked(day, *found)
@@ -41,7 +40,7 @@ def report(day: date) -> bytes | None:
 
 def corrections(day: date) -> list[Correction]:
     """What corrects the report of a day, in leaf order: nothing where there is no report. Raises as ``report`` does."""
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(_CORRECTIONS, [day])
         found = cursor.fetchall()
     return [Correction(_checked(day, document, digest), bytes(digest), total) for document, digest, total in found]

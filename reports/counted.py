@@ -10,9 +10,10 @@ from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
-from django.db import DataError, connection
+from django.db import DataError
 from psycopg.errors import InvalidParameterValue
 
+from core.replica import connection
 from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE
 from ledger.log import LogError
 from ledger.spans import SPANS
@@ -131,7 +132,7 @@ def ask(statement: str, parameters: dict[str, Any]) -> Counts:
         django.db.DataError: a row holds a time that no writer of ours has written, such as infinity.
         django.db.DatabaseError: that can't be told at present.
     """
-    with connection.cursor() as cursor, known_zone():
+    with connection().cursor() as cursor, known_zone():
         cursor.execute(statement, parameters)
         return checked(cursor.fetchall())
 
@@ -168,7 +169,7 @@ def today() -> date:
         ZoneError: there is no such zone.
         django.db.DatabaseError: that can't be told at present.
     """
-    with connection.cursor() as cursor, known_zone():
+    with connection().cursor() as cursor, known_zone():
         cursor.execute("SELECT (now() AT TIME ZONE %s)::date", [settings.ENV.report_time_zone])
         day: date = cursor.fetchone()[0]
         return day

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
-from django.db import connection
-
+from core.replica import connection
 from reports import counted
 
 _BATCH: Final = 1000
@@ -22,7 +21,7 @@ class Export:
 
     def __init__(self, statement: str, parameters: dict[str, Any]) -> None:
         """Count, and read the first rows; raises as ``reports.counted.ask`` does."""
-        self._cursor = connection.chunked_cursor()
+        self._cursor = connection().chunked_cursor()
         try:
             with counted.known_zone():
                 self._cursor.execute(statement, parameters)

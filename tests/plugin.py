@@ -135,6 +135,7 @@ def set_environment(nowhere: Database) -> None:
         "LEDGER_KEY": LEDGER_KEY,
         "HTTPS_ONLY": "0",
         "ALLOW_UNSAFE_DATABASE": "1",
+        "DRAIN_SECONDS": "0",
     }
     # The tests' own client logs what it asks for, queries and all; what services log is what counts.
     logging.getLogger("httpx").setLevel(logging.WARNING)

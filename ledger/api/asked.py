@@ -9,10 +9,11 @@ import msgspec
 from django.conf import settings
 from django.http import HttpRequest
 
-from core import cursors, problems
+from core import cursors, problems, replica
 from core.cursors import CursorError
 from core.keys.domain import Caller
 from core.problems import Detail, ProblemError
+from core.replica import BehindError
 from ledger import places, runtime
 from ledger.api import parameters
 from ledger.api.filters import EventFilters
@@ -87,11 +88,15 @@ def read(request: HttpRequest, caller: Caller | None) -> Asked:
     descending = texts.get("order") == "-serial"
     context = msgspec.json.encode((chosen, descending, bound_to), order="sorted")
     extent, place = unsealed(texts.get("cursor"), context)
+    if extent is None:
+        extent = places.published()
+    elif replica.in_use() and places.published().size < extent.size:
+        raise BehindError
     query = Query(
         filters.qs,
         chosen.get("issued_after"),
         chosen.get("issued_before"),
-        extent or places.published(),
+        extent,
         descending,
     )
     return Asked(query, media_type, place, int(texts.get("limit", USUAL)), context)

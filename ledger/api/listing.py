@@ -13,8 +13,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
-from core import problems, streaming
-from core.keys.domain import Scope
+from core import problems, replica, streaming
+from core.keys.domain import Caller, Scope
 from core.keys.drf import caller_of
 from core.negotiation import OneRepresentation
 from core.problems import ProblemError
@@ -46,8 +46,7 @@ class TrackingNumberListViewSet(GenericViewSet[IssuanceEvent]):
         """Give a page, or the file."""
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         with _readable():
-            wanted = asked.read(django, caller_of(request))
-            response = _page(django, wanted) if wanted.media_type == asked.JSON else _file(django, wanted)
+            response = replica.ask(lambda: _answer(django, caller_of(request)))
         response["Cache-Control"] = "no-store"
         patch_vary_headers(response, ["Accept"])
         return response
@@ -56,6 +55,11 @@ class TrackingNumberListViewSet(GenericViewSet[IssuanceEvent]):
     def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]  # no body
         """What may be done here."""
         return HttpResponse(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
+
+
+def _answer(request: HttpRequest, caller: Caller | None) -> HttpResponseBase:
+    wanted = asked.read(request, caller)
+    return _page(request, wanted) if wanted.media_type == asked.JSON else _file(request, wanted)
 
 
 @contextmanager

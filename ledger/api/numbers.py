@@ -9,9 +9,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSetMixin
 
-from core import query
+from core import query, replica
 from core.keys.domain import Scope
 from core.keys.drf import caller_of
+from core.replica import BehindError
 from ledger import label, lookup, runtime
 from ledger.api import looked_up, number_contract, reads
 from ledger.api.views import FOR_EVER, LogView
@@ -35,7 +36,10 @@ class TrackingNumberViewSet(ViewSetMixin, LogView):
         wanted, tags, key = reads.number(number), _tags(request), reads.verifier(settings.ENV)
 
         def read(connection: Connection) -> bytes:
-            return looked_up.encode(lookup.look_up(connection, key, wanted, tags, _CHECKPOINTS))
+            found = lookup.look_up(connection, key, wanted, tags, _CHECKPOINTS)
+            if found.leaf_index is None and replica.in_use():
+                raise BehindError
+            return looked_up.encode(found)
 
         headers = {"Cache-Control": "no-store"}
         return HttpResponse(reads.asked(read), content_type="application/json", headers=headers)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from django.db import DatabaseError, DataError, connection
+from django.db import DatabaseError, DataError
 
-from core import problems
+from core import problems, replica
 from core.problems import ProblemError
 from ledger import reading, runtime
 from ledger.domain import form
@@ -35,15 +35,18 @@ def number(text: str) -> str:
     return canonical
 
 
-def asked[T](read: Callable[[Connection], T]) -> T:
-    """What is read on this thread's connection.
+def asked[T](read: Callable[[Connection], T], *, newest: bool = False) -> T:
+    """What is read on this thread's connection to the replica, if there is one, or to the primary.
+
+    Args:
+        read: may be called twice.
+        newest: it is to be what the primary has.
 
     Raises:
         ProblemError: what is wanted is not there, or what is there can't be trusted, or nothing can be read at present.
     """
     try:
-        with connection.cursor() as cursor, connection.wrap_database_errors:
-            return read(cursor.connection)
+        return _read(read) if newest else replica.ask(lambda: _read(read))
     except reading.UnknownNumberError:
         raise ProblemError(problems.UNKNOWN_NUMBER) from None
     except reading.NotSealedError:
@@ -56,3 +59,9 @@ def asked[T](read: Callable[[Connection], T]) -> T:
         raise ProblemError(problems.LOG_INCONSISTENT) from None
     except DatabaseError:
         raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
+
+
+def _read[T](read: Callable[[Connection], T]) -> T:
+    connection = replica.connection()
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        return read(cursor.connection)

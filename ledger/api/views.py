@@ -41,11 +41,17 @@ class LogView(APIView):
         return HttpResponse(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
 
     def answer(
-        self, request: Request, read: Callable[[Connection], bytes], content_type: str, *, cache: dict[str, Any]
+        self,
+        request: Request,
+        read: Callable[[Connection], bytes],
+        content_type: str,
+        *,
+        cache: dict[str, Any],
+        newest: bool = False,
     ) -> HttpResponse:
         """Read, and word the answer: 200 or 304; raises ProblemError as ``reads.asked`` does."""
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
-        content = reads.asked(read)
+        content = reads.asked(read, newest=newest)
         etag = f'"{sha256(content).hexdigest()[:32]}"'
         response = HttpResponse(content, content_type=content_type, headers={"ETag": etag})
         patch_cache_control(response, **cache)
@@ -69,7 +75,11 @@ class CheckpointView(LogView):
         """Give the checkpoint."""
         key = reads.verifier(settings.ENV)
         return self.answer(
-            request, lambda found: reading.checkpoint(found, key).encode(), TEXT, cache=_visibility(0) | _FOR_A_MOMENT
+            request,
+            lambda found: reading.checkpoint(found, key).encode(),
+            TEXT,
+            cache=_visibility(0) | _FOR_A_MOMENT,
+            newest=True,  # whoever follows the log must not see it shrink
         )
 
 

@@ -1,6 +1,7 @@
 """The daily reports over HTTP: days of a period, one day, and what corrects the report of a day that is closed."""
 
 from datetime import date
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -9,13 +10,14 @@ from django.utils.cache import patch_vary_headers
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from core import problems, query
+from core import problems, query, replica
 from core.problems import ProblemError
 from ledger.api.reads import verifier
 from reports import closed, counted, daily
 from reports.api import daily_contract, documents, files, parameters
 from reports.api.answers import FOR_EVER, UNTIL_IT_CHANGES, ReportsView, kept, readable
 from reports.api.parameters import CSV, JSON, OfDays
+from reports.closed import Correction
 from reports.counted import Period
 
 
@@ -27,8 +29,7 @@ class DailyReportsView(ReportsView):
         """Count them."""
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         with readable():
-            asked = parameters.of_days(django, counted.today)
-            response = _file(django, asked) if asked.media_type == CSV else _days(django, asked)
+            response = replica.ask(lambda: _list(django))
         patch_vary_headers(response, ["Accept"])
         return response
 
@@ -43,9 +44,7 @@ class DailyReportView(ReportsView):
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         media_type = parameters.of_day(django)
         with readable():
-            report = closed.report(wanted)
-            content = report or _counted(wanted)
-            cache = UNTIL_IT_CHANGES if report is None else FOR_EVER
+            content, cache = replica.ask(lambda: _report(wanted))
             if media_type == CSV:
                 rows = files.table(documents.rows(content))
                 response = kept(django, rows, files.CONTENT_TYPE, cache, f"daily-{wanted}.csv")
@@ -64,9 +63,7 @@ class CorrectionsView(ReportsView):
         wanted = _day(day)
         query.nothing(request)
         with readable():
-            found = closed.corrections(wanted)
-            if not found:
-                _begun(wanted)
+            found = replica.ask(lambda: _corrections(wanted))
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         return kept(django, documents.corrections(wanted, found), JSON, UNTIL_IT_CHANGES)
 
@@ -76,6 +73,19 @@ def _day(text: str) -> date:
     if wanted is None:
         raise ProblemError(problems.NOT_FOUND, "A day is expected, such as 2026-11-22.")
     return wanted
+
+
+def _report(day: date) -> tuple[bytes, dict[str, Any]]:
+    """The document of a day, and how long it may be kept."""
+    report = closed.report(day)
+    return (_counted(day), UNTIL_IT_CHANGES) if report is None else (report, FOR_EVER)
+
+
+def _corrections(day: date) -> list[Correction]:
+    found = closed.corrections(day)
+    if not found:
+        _begun(day)
+    return found
 
 
 def _begun(day: date) -> None:
@@ -90,6 +100,11 @@ def _counted(day: date) -> bytes:
         _begun(day)
     env = settings.ENV
     return documents.open_day(day, env.report_time_zone, verifier(env).name, found)
+
+
+def _list(request: HttpRequest) -> HttpResponseBase:
+    asked = parameters.of_days(request, counted.today)
+    return _file(request, asked) if asked.media_type == CSV else _days(request, asked)
 
 
 def _days(request: HttpRequest, asked: OfDays) -> HttpResponseBase:

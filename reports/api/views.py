@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -11,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import problems
+from core import problems, replica
 from core.keys.drf import caller_of
 from core.problems import ProblemError
 from ledger import runtime
@@ -38,12 +39,16 @@ class CustomerStatsView(ReportsView):
             raise ProblemError(problems.NOT_FOUND)
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         asked = parameters.of_customer(django)
-        tags = [tag for _, tag in runtime.key_ring(settings.ENV).tags(customer.bytes)]
         with readable():
-            response = _file(django, tags, asked) if asked.media_type == CSV else _counts(str(customer), tags, asked)
+            response = replica.ask(lambda: _answer(django, customer, asked))
         response["Cache-Control"] = "no-store"
         patch_vary_headers(response, ["Accept"])
         return response
+
+
+def _answer(request: HttpRequest, customer: UUID, asked: parameters.OfCustomer) -> HttpResponseBase:
+    tags = [tag for _, tag in runtime.key_ring(settings.ENV).tags(customer.bytes)]
+    return _file(request, tags, asked) if asked.media_type == CSV else _counts(str(customer), tags, asked)
 
 
 def _file(request: HttpRequest, tags: list[bytes], asked: parameters.OfCustomer) -> HttpResponseBase:

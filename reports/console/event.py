@@ -29,7 +29,7 @@ def event(request: HttpRequest, number: str) -> HttpResponse:
     wanted, key = reads.number(number), reads.verifier(settings.ENV)
     contradicts = False
     try:
-        found = reads.asked(lambda connection: lookup.look_up(connection, key, wanted, None, _CHECKPOINTS))
+        found = reads.asked(lambda connection: lookup.look_up(connection, key, wanted, None, _CHECKPOINTS), newest=True)
     except ProblemError as error:
         if error.problem is not problems.LOG_INCONSISTENT:
             raise

@@ -4,18 +4,13 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 
-from core.embedded import postgres
-from core.embedded.server import FAST_AND_LOSE, SETTINGS, Server
 from ledger.publication import CHECKPOINT
 from tests.plugin import Cluster, Database
 from tests.support import ledger, naive_log
@@ -24,8 +19,8 @@ from tests.support.orders import PATH, query
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, state, until_published
 from tests.support.service import ServiceFactory
+from tests.support.standby import NAME, Standby
 
-NAME = "standby"
 NOBODY = "nobody_is_called_this"
 WAITING = "pg_stat_activity WHERE application_name = 'tracking-sealer' AND wait_event = 'SyncRep'"
 
@@ -42,41 +37,6 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def own(cluster: Cluster) -> Database:
     return cluster.create()
-
-
-class Standby(Server):
-    """A copy of a cluster that follows it, until it is promoted."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster.folder / "b", durable=False)
-        copy = [str(postgres.binaries() / "pg_basebackup"), "--pgdata", str(self.data), "--checkpoint=fast", "-R"]
-        subprocess.run([*copy, "--dbname", f"{cluster.server.url()}&application_name={NAME}"], check=True)
-
-    def start(self) -> None:
-        settings = SETTINGS | FAST_AND_LOSE | {"unix_socket_directories": str(self.home)}
-        arguments = ["-D", str(self.data), *(f"--{name}={value}" for name, value in settings.items())]
-        self._process = self._spawn("postgres", arguments, self._take_home(), signal.SIGINT)
-        assert eventually(self._answers), self._log_end()
-
-    def promote(self) -> None:
-        with ledger.reading(self.url()) as session:
-            assert session.execute("SELECT pg_promote()").fetchone() == (True,)
-
-    def of(self, database: Database) -> Database:
-        """Its copy of a database: the same fence, the same publication."""
-        return replace(
-            database,
-            url=self.url(user=postgres.SERVING_LOGIN, database=database.name),
-            owner_url=self.url(database=database.name),
-            sealer_url=self.url(user=postgres.SEALING_LOGIN, database=database.name),
-        )
-
-    def _answers(self) -> bool:
-        try:
-            with psycopg.connect(self.url()):
-                return True
-        except psycopg.OperationalError:
-            return False
 
 
 def wait_for(database: Database, name: str) -> None:

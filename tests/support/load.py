@@ -61,12 +61,14 @@ async def load(
     seconds: float = 120.0,
     patience: float = 0.0,
     on_answer: Callable[[int], None] = lambda _: None,
+    until: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Send ``count`` requests over ``connections``; each is sent once, and one that gets no answer is not repeated.
 
     Args:
         on_answer: called with the number of answers so far, for tests that do something midway.
         seconds: the load stops then, whatever is left.
+        until: the load ends, every request answered, as soon as this holds.
         patience: for so long at first, a 503 is asked again: the service is expected to recover.
     """
     answers: list[Answered] = []
@@ -78,11 +80,14 @@ async def load(
     async def client() -> None:
         nonlocal left, broken
         stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while left > 0:
+        while left > 0 and not until():
             left -= 1
             try:
                 stream = stream or await asyncio.open_connection("127.0.0.1", port)
-                answer = await _ask(*stream, next(orders))
+                answer, goes_on = await _ask(*stream, next(orders))
+                if not goes_on:
+                    stream[1].close()
+                    stream = None
                 if answer.status == 503 and time.monotonic() < patient_until:
                     left += 1
                     await asyncio.sleep(0.2)
@@ -103,9 +108,10 @@ async def load(
     return Outcome(answers, broken)
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, order: bytes) -> Answered:
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, order: bytes) -> tuple[Answered, bool]:
+    """The answer, and whether the connection may be used again."""
     writer.write(b"GET %s?%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (PATH.encode(), order))
-    head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-    length = next(int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length"))
+    head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+    length = next(int(line.split(b":")[1]) for line in head if line.startswith(b"content-length"))
     body = await reader.readexactly(length)
-    return Answered(int(head[0].split()[1]), msgspec.json.decode(body))
+    return Answered(int(head[0].split()[1]), msgspec.json.decode(body)), b"connection: close" not in head

@@ -25,7 +25,7 @@ class Service:
 
     def __init__(self, database: Database, *, initialise: bool = True, **settings: str) -> None:
         """Start it on a free port of 127.0.0.1 and wait until it answers; ``settings`` are as core.env names them."""
-        self.port = free_port()
+        self.port = int(settings.get("PORT") or free_port())
         self.base_url = f"http://127.0.0.1:{self.port}"
         given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
         if initialise:

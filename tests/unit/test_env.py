@@ -88,3 +88,11 @@ def test_every_setting_says_what_it_is_for() -> None:
         described = msgspec.inspect.type_info(field.type)
         assert isinstance(described, msgspec.inspect.Metadata), field.encode_name
         assert str((described.extra_json_schema or {}).get("description", "")).endswith("."), field.encode_name
+
+
+def test_a_web_process_pauses_before_it_stops_but_for_make_run() -> None:
+    production = {"DATABASE_URL": "postgresql://tracking_web@db/tracking"}
+    assert load({}).draining == 0
+    assert load(production).draining == 5
+    assert load({"DRAIN_SECONDS": "1.5"}).draining == 1.5
+    assert load(production | {"DRAIN_SECONDS": "0"}).draining == 0

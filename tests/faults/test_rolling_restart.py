@@ -1,0 +1,129 @@
+"""Four instances behind the shipped proxy, under load: stopped one by one, and one killed."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.plugin import Database
+from tests.support import ledger
+from tests.support.balancer import Balancer
+from tests.support.load import Outcome, load
+from tests.support.processes import family
+from tests.support.service import Service
+
+CONNECTIONS = 16
+SETTLING = 1.2
+"""Seconds in which the proxy has seen an instance come: it looks each second."""
+PLENTY = 1_000_000
+
+
+class Instances:
+    """Four web instances of one process each; each can be replaced by one at the same port."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.running: list[Service] = []
+        for place in range(4):
+            self.running.append(self._start(initialise=place == 0))
+
+    @property
+    def ports(self) -> list[int]:
+        return [each.port for each in self.running]
+
+    def restart(self, place: int) -> None:
+        """Stop one as production is stopped, and start it again."""
+        self.running[place].stop()
+        self.running[place] = self._start(PORT=str(self.running[place].port))
+
+    def stop(self) -> None:
+        for each in self.running:
+            os.kill(each.pid, signal.SIGINT)  # without the pause
+            each.stop()
+
+    def _start(self, *, initialise: bool = False, **given: str) -> Service:
+        return Service(self._database, initialise=initialise, WEB_CONCURRENCY="1", DRAIN_SECONDS="3", **given)
+
+
+@pytest.fixture(scope="module")
+def instances(database: Database) -> Iterator[Instances]:
+    made = Instances(database)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def balancer(
+    instances: Instances, tool: Callable[[str, str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Balancer]:
+    folder = tmp_path_factory.mktemp("proxy")
+    with Balancer(tool("haproxy", "haproxy"), folder, instances.ports) as made:
+        yield made
+
+
+def test_all_four_are_stopped_one_by_one_and_no_request_fails(
+    database: Database, instances: Instances, balancer: Balancer
+) -> None:
+    before = ledger.count(database.owner_url)
+
+    def restart_all() -> None:
+        for place in range(4):
+            instances.restart(place)
+            time.sleep(SETTLING)
+
+    outcome = loaded_during(balancer.port, restart_all)
+    assert outcome.broken == 0
+    assert Counter(answer.status for answer in outcome.answers) == {200: len(outcome.numbers)}
+    assert len(set(outcome.numbers)) == len(outcome.numbers) > 1_000
+    recorded = ledger.numbers(database.owner_url)
+    assert set(outcome.numbers) <= set(recorded)
+    assert len(recorded) == before + len(outcome.numbers), "no request was sent to two of them"
+
+
+def test_of_one_that_is_killed_only_what_was_under_way_fails(
+    database: Database, instances: Instances, balancer: Balancer
+) -> None:
+    before = ledger.count(database.owner_url)
+    victim = instances.running[0]
+
+    def kill() -> None:
+        time.sleep(1)
+        for pid in family(victim.pid):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(3)
+
+    outcome = loaded_during(balancer.port, kill)
+    assert {answer.status for answer in outcome.refused} <= {502}
+    failed = outcome.broken + len(outcome.refused)
+    assert 0 < failed <= CONNECTIONS
+    assert len(set(outcome.numbers)) == len(outcome.numbers) > 1_000
+    recorded = ledger.numbers(database.owner_url)
+    assert set(outcome.numbers) <= set(recorded)
+    assert len(recorded) - before - len(outcome.numbers) <= failed, "what failed may have been issued, and nothing else"
+
+
+def loaded_during(port: int, happens: Callable[[], None]) -> Outcome:
+    """What a load came to that lasted from before something happens until after."""
+    over, answered = threading.Event(), threading.Event()
+
+    def on_answer(_: int) -> None:
+        answered.set()
+
+    def ask() -> Outcome:
+        return asyncio.run(load(port, PLENTY, connections=CONNECTIONS, on_answer=on_answer, until=over.is_set))
+
+    with ThreadPoolExecutor(1) as threads:  # services are started by the main thread, which they end with
+        asking = threads.submit(ask)
+        try:
+            assert answered.wait(10)
+            happens()
+        finally:
+            over.set()
+        return asking.result(30)
