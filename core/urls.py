@@ -1,5 +1,6 @@
 """Every path of the service but the issuance lane's fast way in."""
 
+from django.conf import settings
 from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
 
@@ -18,12 +19,16 @@ urlpatterns = [
     path("v1/validate/<text:number>", ValidateView.as_view()),
     path("v1/tracking-numbers", TrackingNumbersViewSet.as_view({"get": "list", "post": "issue"})),
     path("livez", health.livez),
-    path("console", RedirectView.as_view(url="/console/")),
-    path("console/", include("reports.console.urls")),
     path("", include("ledger.api.urls")),
     path("", include("reports.api.urls")),
     path("", include("schema.urls")),
 ]
+
+if not settings.ENV.coordinator:  # the console is that of one ledger; each shard has its own
+    urlpatterns += [
+        path("console", RedirectView.as_view(url="/console/")),
+        path("console/", include("reports.console.urls")),
+    ]
 
 handler400 = "core.problems.bad_request"
 handler404 = "core.problems.not_found"

@@ -157,6 +157,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             problems.UNINTENDED,
             problems.MISSING_SCOPE,
             problems.OTHER_CUSTOMER,
+            problems.ISSUES_ELSEWHERE,
             problems.IDEMPOTENCY_KEY_REUSED,
             problems.DATABASE_UNAVAILABLE,
             problems.OVERLOADED,

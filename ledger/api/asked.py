@@ -19,7 +19,7 @@ from ledger.api.filters import EventFilters
 from ledger.domain import values
 from ledger.domain.values import ValueFlaw
 from ledger.listing import Place, Query
-from ledger.places import Extent
+from ledger.places import Extent, Extents
 
 JSON, CSV, JSON_LINES = "application/json", "text/csv", "application/jsonl"
 FORMATS: Final = {"json": JSON, "csv": CSV, "jsonl": JSON_LINES}
@@ -27,7 +27,8 @@ ORDERS: Final = ("serial", "-serial")
 MOST, USUAL = 1000, 100
 """Events of a page."""
 
-_PLACE: Final = struct.Struct("!QQQ?")  # size and top of the extent, serial, backward
+_PLACE: Final = struct.Struct("!Q?")  # serial, backward
+_EXTENT: Final = struct.Struct("!QQ")  # size, top
 
 
 _OPTIONS: Final[dict[str, Callable[[str], object]]] = {
@@ -61,7 +62,9 @@ class Asked(NamedTuple):
         """The cursor for a place in this list."""
         if place is None:
             return None
-        return cursors.seal(_PLACE.pack(*self.query.extent, *place), self.context)
+        return cursors.seal(
+            b"".join((_PLACE.pack(*place), *(_EXTENT.pack(*each) for each in self.query.extents))), self.context
+        )
 
 
 def read(request: HttpRequest, caller: Caller | None) -> Asked:
@@ -86,12 +89,12 @@ def read(request: HttpRequest, caller: Caller | None) -> Asked:
     chosen, texts = filters.chosen, given.texts
     descending = texts.get("order") == "-serial"
     context = msgspec.json.encode((chosen, descending, bound_to), order="sorted")
-    extent, place = unsealed(texts.get("cursor"), context)
+    extents, place = unsealed(texts.get("cursor"), context)
     query = Query(
         filters.qs,
         chosen.get("issued_after"),
         chosen.get("issued_before"),
-        extent or places.published(),
+        places.published() if extents is None else extents,
         descending,
     )
     return Asked(query, media_type, place, int(texts.get("limit", USUAL)), context)
@@ -109,7 +112,7 @@ def _flaws(texts: dict[str, str]) -> list[Detail]:
     return found
 
 
-def unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place | None]:
+def unsealed(cursor: str | None, context: bytes) -> tuple[Extents | None, Place | None]:
     """The list that a cursor goes on with, and where; None: there is no cursor.
 
     Raises:
@@ -118,8 +121,9 @@ def unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place |
     if cursor is None:
         return None, None
     try:
-        size, top, serial, backward = _PLACE.unpack(cursors.unseal(cursor, context))
+        packed = cursors.unseal(cursor, context)
     except CursorError:
         detail = "This is no cursor of this list. Follow `next` and `previous` as they are, or begin without a cursor."
         raise ProblemError(problems.INVALID_PARAMETERS, errors=[Detail("cursor", "cursor", detail)]) from None
-    return Extent(size, top), Place(serial, backward)
+    extents = tuple(Extent(*each) for each in _EXTENT.iter_unpack(packed[_PLACE.size :]))
+    return extents, Place(*_PLACE.unpack_from(packed))

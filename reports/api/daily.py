@@ -11,8 +11,10 @@ from rest_framework.request import Request
 
 from core import problems, query
 from core.problems import ProblemError
+from ledger import shards
 from ledger.api.reads import verifier
-from reports import closed, counted, daily
+from ledger.shards import coordinated
+from reports import across, closed, counted, daily
 from reports.api import daily_contract, documents, files, parameters
 from reports.api.answers import FOR_EVER, UNTIL_IT_CHANGES, ReportsView, kept, readable
 from reports.api.parameters import CSV, JSON, OfDays
@@ -43,7 +45,7 @@ class DailyReportView(ReportsView):
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
         media_type = parameters.of_day(django)
         with readable():
-            report = closed.report(wanted)
+            report = None if coordinated() else closed.report(wanted)
             content = report or _counted(wanted)
             cache = UNTIL_IT_CHANGES if report is None else FOR_EVER
             if media_type == CSV:
@@ -64,11 +66,13 @@ class CorrectionsView(ReportsView):
         wanted = _day(day)
         query.nothing(request)
         with readable():
-            found = closed.corrections(wanted)
+            of_shards = across.corrections(wanted) if coordinated() else []
+            found = [each.correction for each in of_shards] if coordinated() else closed.corrections(wanted)
             if not found:
                 _begun(wanted)
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
-        return kept(django, documents.corrections(wanted, found), JSON, UNTIL_IT_CHANGES)
+        content = documents.corrections(wanted, found, [each.shard for each in of_shards])
+        return kept(django, content, JSON, UNTIL_IT_CHANGES)
 
 
 def _day(text: str) -> date:
@@ -89,6 +93,9 @@ def _counted(day: date) -> bytes:
     if not found.counts:
         _begun(day)
     env = settings.ENV
+    if coordinated():
+        origins = {shard: key.name for shard, key in shards.keys().items()}
+        return documents.day_across(day, env.report_time_zone, found, origins, across.reports(day))
     return documents.open_day(day, env.report_time_zone, verifier(env).name, found)
 
 
