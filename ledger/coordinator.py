@@ -72,7 +72,7 @@ _SERVER: Final = {
 _DATABASE: Final = {
     "search_path": f"{SCHEMA}, public",
     "enable_partitionwise_aggregate": "on",
-    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "statement_timeout": f"'{STATEMENT_SECONDS}s'",
 }
 
 _OURS: Final = """

@@ -20,6 +20,8 @@ from tests.support.service import Service, ServiceFactory
 READER: Final = "tracking_read"
 """The coordinator's login at the shards."""
 COMMAND: Final = "coordinate_shards"
+_COORDINATING: Final = {"COORDINATOR": "1", "LEDGER_KEY": "", "FENCE": "", "PUBLICATION": ""}
+"""What a coordinator is set to; it needs none of the three that are empty."""
 
 
 class Shard(NamedTuple):
@@ -71,7 +73,7 @@ class Two(NamedTuple):
         ended = subprocess.run(
             command,
             check=False,
-            env={**os.environ, **self.database.settings, "LEDGER_KEY": "", **settings},
+            env={**os.environ, **self.database.settings, **_COORDINATING, **settings},
             input=self.file if file is None else file,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,8 +85,7 @@ class Two(NamedTuple):
 
     def reader(self, service: ServiceFactory, **settings: str) -> Service:
         """An instance that reads both, and issues nothing."""
-        given = {"COORDINATOR": "1", "LEDGER_KEY": "", "FENCE": "", "PUBLICATION": "", "WEB_CONCURRENCY": "1"}
-        return service(self.database, initialise=False, **given, **settings)
+        return service(self.database, initialise=False, WEB_CONCURRENCY="1", **_COORDINATING, **settings)
 
 
 def make_conninfo_url(database: Database, user: str) -> str:
