@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from core import query
+from core.env import Env
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from issuance import runtime, validate_contract
@@ -34,7 +35,8 @@ class ValidateView(APIView):
     def get(self, request: Request, number: str) -> HttpResponse:
         """Say what can be said."""
         query.nothing(request)
-        found = validation.validate(number, _numbering(settings.ENV), settings.ENV.shard)
+        env: Env = settings.ENV
+        found = validation.validate(number, _numbering(env), None if env.coordinator else env.shard)
         headers = {"Cache-Control": _A_WHILE}
         return HttpResponse(_encode(_document(found)), content_type="application/json", headers=headers)
 

@@ -24,7 +24,7 @@ _SEALED: Final = b"SELECT size, signature, first_leaf, hashes FROM shard_sealed 
 _PROOF: Final = f"""
     SELECT {COLUMNS}, leaf_index, tile, published_size, published_root, published_signature
       FROM shard_leaf WHERE number = %s AND serial = %s""".encode()  # noqa: S608  # constants
-_ISSUED: Final = b"SELECT FROM issuance_event WHERE number = %s AND serial = %s"
+_ISSUED: Final = b"SELECT FROM shard_leaf WHERE number = %s AND serial = %s"
 
 _CHECKPOINTS: Final = defaultdict[int, Checkpoints](Checkpoints)
 _INTERIORS: Final = defaultdict[int, Interiors](Interiors)

@@ -14,12 +14,14 @@ from django.db import DatabaseError, connection
 
 from core import problems
 from core.problems import ProblemError
+from ledger.coordinator import STATEMENT_SECONDS
 from ledger.domain.note import VerifierKey
 from ledger.domain.serial import shard_of
 
 _KEYS: Final = "SELECT shard, verifier_key FROM log_key ORDER BY shard"
 _AWAY: Final = "08"
 """The SQLSTATEs of connections; postgres_fdw has no other for a shard that is not there."""
+_TIMED_OUT: Final = "57014"
 _SERVER: Final = re.compile(r'"shard_([0-9]+)(?:_by_ranges)?"')
 
 
@@ -70,6 +72,8 @@ def unavailable(error: DatabaseError) -> ProblemError:
     """The problem that a failure of the database is: one of a shard names it."""
     diagnostic = getattr(error.__cause__, "diag", None)
     state = getattr(diagnostic, "sqlstate", None) or ""
+    if coordinated() and state == _TIMED_OUT:
+        return ProblemError(problems.SHARD_UNAVAILABLE, f"A shard has not answered within {STATEMENT_SECONDS} seconds.")
     found = _SERVER.search(getattr(diagnostic, "message_primary", None) or "")
     if found is None or not state.startswith(_AWAY):
         return ProblemError(problems.DATABASE_UNAVAILABLE)

@@ -163,7 +163,7 @@ def checked(found: list[tuple[Any, ...]]) -> Counts:
         )
     rows = [row[2:] for row in found if row[-1] is not None]
     if coordinated():
-        shards = tuple(ShardSize(*each) for each in size or ())
+        shards = tuple(ShardSize(*each) for each in sorted(size or ()))
         return Counts(sum(each.size for each in shards), rows, shards)
     return Counts(size, rows)
 

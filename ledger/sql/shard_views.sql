@@ -41,7 +41,7 @@ CREATE VIEW public.shard_sealed AS
                    FROM generate_series(0, 7) AS n
                    LEFT JOIN public.tile t ON t.level = n AND t.position = c.size >> 8 * (n + 1)
                   WHERE c.size >> 8 * n & 255 > 0 ORDER BY n) AS hashes -- the tiles of its root
-      FROM (SELECT serial, leaf_index, published_size FROM public.shard_leaf OFFSET 0) l
+      FROM public.shard_leaf l
      CROSS JOIN public.tree_state s
       LEFT JOIN LATERAL (
            (SELECT size, signature FROM public.checkpoint
