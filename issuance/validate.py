@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from core import query
-from core.env import Env
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from issuance import runtime, validate_contract
@@ -35,7 +34,7 @@ class ValidateView(APIView):
     def get(self, request: Request, number: str) -> HttpResponse:
         """Say what can be said."""
         query.nothing(request)
-        env: Env = settings.ENV
+        env = settings.ENV
         found = validation.validate(number, _numbering(env), None if env.coordinator else env.shard)
         headers = {"Cache-Control": _A_WHILE}
         return HttpResponse(_encode(_document(found)), content_type="application/json", headers=headers)

@@ -222,7 +222,7 @@ def _check(connection: Connection, shard: Shard, fingerprint: str) -> str:
 
 
 def _take_back(connection: Connection) -> None:
-    """Nobody may issue, seal or count here, and who reads a table of one database gets an error, not an empty answer."""
+    """Nobody may issue, seal or count here; and a read that goes past the shards is an error, not an empty answer."""
     tables = connection.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
     ).fetchall()

@@ -20,9 +20,9 @@ RELATIONS: Final[dict[str, Key]] = dict.fromkeys(
 _EVERYBODY: Final = ("shard_total", "true")
 _CUSTOMER: Final = ("shard_usage", "customer_tag = ANY(%(tags)s::bytea[])")
 
-# `of_each` has the shard in its GROUP BY, and so is each shard's own; and nothing in it asks for an order, for shards that
-# put their answers in order are asked one after the other. So are they for partial aggregates, which OFFSET 0 prevents.
-# `time_zone`: null before the first roll-up.
+# `of_each` has the shard in its GROUP BY, and so is each shard's own. It is MATERIALIZED so that no order is asked for,
+# since shards that put their answers in order are asked one after the other. So are they for partial aggregates, which
+# OFFSET 0 prevents. `time_zone`: null before the first roll-up.
 _COUNTED: Final = """
     WITH bounds AS MATERIALIZED (
         SELECT array_agg(ARRAY[shard, size]) AS sizes,

@@ -52,17 +52,18 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
 
 
 ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
-LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
+ACROSS = ANYWHERE | {problems.SHARD_UNAVAILABLE}
+LOG = ACROSS | {problems.LOG_INCONSISTENT}
 COUNTED = LOG | {problems.OTHER_TIME_ZONE}
 KEYED = {problems.UNAUTHORIZED, problems.MISSING_SCOPE, problems.OTHER_CUSTOMER}
-NUMBER = ANYWHERE | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
-GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
+NUMBER = ACROSS | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
+GATED = ANYWHERE | KEYED | {problems.LOG_INCONSISTENT, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH}
 DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /next-tracking-number": ANYWHERE
     | KEYED
     | {problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.BODY_NOT_ALLOWED, problems.UNINTENDED}
     | {problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED, problems.SHUTTING_DOWN}
-    | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE, problems.ISSUES_ELSEWHERE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
     # A key that is bound to another customer is answered as if there were nothing.
@@ -90,7 +91,7 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     | KEYED
     | {problems.MALFORMED_BODY, problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.LENGTH_REQUIRED}
     | {problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED}
-    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE, problems.ISSUES_ELSEWHERE},
 }
 
 

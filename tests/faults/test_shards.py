@@ -21,6 +21,7 @@ import pytest
 
 from ledger.coordinator import STATEMENT_SECONDS
 from ledger.domain import proof
+from ledger.domain.note import SignerKey
 from ledger.domain.serial import shard_of
 from tests.support import daily, shards
 from tests.support.keys import bearer, make_key
@@ -117,6 +118,12 @@ def test_no_number_comes_twice_and_each_says_which_shard_it_is_of(world: World) 
     assert len(world.numbers) == 2 * EACH
     for shard, answers in enumerate(world.answers):
         assert {shard_of(NUMBERING.decode(number).serial) for number in answers} == {shard}
+
+
+def test_a_log_that_another_key_signed_is_no_shards(world: World) -> None:
+    other = SignerKey(world.two.shards[1].key.name, bytes([9] * 32)).verifier
+    code, said = world.two.coordinate(f"{world.two.shards[1].line.rpartition(' ')[0]} {other}")
+    assert (code, "is not signed by log.test/shard-1" in said) == (1, True)
 
 
 def test_a_number_is_looked_up_as_its_own_shard_does(world: World) -> None:

@@ -49,11 +49,11 @@ class Shard(NamedTuple):
 
     def issuer(self, service: ServiceFactory) -> Service:
         """An instance that issues into it."""
-        return service(self.database, WEB_CONCURRENCY="1", **self.settings)
+        return service(self.database, SHARD=str(self.number), LEDGER_KEY=self.signer.export(), WEB_CONCURRENCY="1")
 
     def sealer(self) -> Sealer:
         """A sealer of its log."""
-        return Sealer(self.database, **self.settings)
+        return Sealer(self.database, SHARD=str(self.number), LEDGER_KEY=self.signer.export())
 
 
 class Two(NamedTuple):
