@@ -16,6 +16,7 @@ from benchmarks import (
     record,
     report,
     reports,
+    shards,
     stages,
     targets,
 )
@@ -82,6 +83,7 @@ def main() -> int:
         "lookup": lookup,
         "lists": lists,
         "reports": reports,
+        "shards": shards,
     }
     for name, module in others.items():
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])
