@@ -173,7 +173,7 @@ def coordinate(connection: Connection, shards: Sequence[Shard], relations: Mappi
         if _row(connection, _ISSUED) == (True,):
             raise CoordinatorError("Numbers are issued into this database. A coordinator is a database of its own.")
         _take_back(connection)
-        connection.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw")
+        connection.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA public")
         _clear(connection)
         for schema in (SCHEMA, BY_RANGES):
             _run(connection, "CREATE SCHEMA {}", schema)
