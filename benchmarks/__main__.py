@@ -17,6 +17,7 @@ from benchmarks import (
     record,
     report,
     reports,
+    shards,
     stages,
     targets,
     throttle,
@@ -86,6 +87,7 @@ def main() -> int:
         "lists": lists,
         "reports": reports,
         "throttle": throttle,
+        "shards": shards,
     }
     for name, module in others.items():
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
 from a2wsgi import WSGIMiddleware
+from django.conf import settings
 
 from core.wsgi import application as django
 from issuance import runtime
@@ -28,7 +29,8 @@ class Service:
 
     def __init__(self) -> None:
         self._issuer: Issuer | None = None
-        self._http = IssuanceLane(cast("Application", _threads), self._current)
+        django = cast("Application", _threads)
+        self._http = django if settings.ENV.coordinator else IssuanceLane(django, self._current)
 
     def _current(self) -> Issuer:
         if self._issuer is None:
@@ -43,7 +45,8 @@ class Service:
         await receive()
         async with contextlib.AsyncExitStack() as stack:
             try:
-                self._issuer = await stack.enter_async_context(runtime.issuing())
+                if not settings.ENV.coordinator:  # which has no ledger of its own to issue into
+                    self._issuer = await stack.enter_async_context(runtime.issuing())
             except Exception as error:  # noqa: BLE001  # whatever keeps the issuer from starting is the server's to report
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return

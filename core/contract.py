@@ -49,6 +49,18 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = FlawSerializer(many=True, required=False)  # type: ignore[assignment]  # a field that DRF's own attribute shadows
 
 
+class ShardSizeSerializer(serializers.Serializer[Any]):
+    """What an answer over several shards has of one."""
+
+    shard = serializers.IntegerField(min_value=0, max_value=31)
+    size = serializers.IntegerField(min_value=0, help_text="Leaves of its log.")
+
+
+ACROSS: Final = (
+    "Only where the instance reads several shards: `size` is the sum of these, of which each is of its moment."
+)
+
+
 def problem_responses(
     instance: str, *kinds: Problem, flaws: Sequence[dict[str, str]] = _FLAWS
 ) -> dict[tuple[int, str], OpenApiResponse]:

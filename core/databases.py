@@ -14,6 +14,8 @@ APPLICATION_ROLE = "tracking_app"
 """What every serving session is, whatever it logged in as: it may insert and read, never change."""
 SEALER_ROLE = "tracking_sealer"
 """What the sealer is: it appends to the log, and reads."""
+AUDITOR_ROLE = "tracking_auditor"
+"""What reads, and does nothing else: auditors, and the coordinator of shards."""
 REPORTER_ROLE = "tracking_reporter"
 """What counts the log for the reports: it reads the ledger, and writes what was counted."""
 

@@ -86,6 +86,13 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     shard: Annotated[
         Annotated[int, Meta(ge=0, le=31)], Meta(description="Which of 32 independent databases this one is.")
     ] = 0
+    coordinator: Annotated[
+        bool,
+        Meta(
+            description="`1`: `DATABASE_URL` is the coordinator of shards, made by `manage.py coordinate_shards`. The "
+            "instance answers reads of all of them, and issues nothing."
+        ),
+    ] = False
     fence: Annotated[
         FencePlace | None,
         Meta(

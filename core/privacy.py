@@ -174,6 +174,84 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "day": _NOT_PERSONAL,
         "faults": _PSEUDONYMOUS,  # name numbers that were altered
     },
+    # Views for a coordinator of shards, which show what stands above.
+    "shard_log": {
+        "shard": _NOT_PERSONAL,
+        "size": _NOT_PERSONAL,
+        "published_size": _NOT_PERSONAL,
+        "top": _PSEUDONYMOUS,  # a serial
+    },
+    "shard_leaf": {
+        "number": _PSEUDONYMOUS,
+        "serial": _PSEUDONYMOUS,
+        "customer_tag": _PSEUDONYMOUS,
+        "customer_key_id": _NOT_PERSONAL,
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,
+        "order_created_at": _PSEUDONYMOUS,
+        "requested_at": _PSEUDONYMOUS,
+        "request_id": _PSEUDONYMOUS,
+        "principal": _PSEUDONYMOUS,
+        "leaf_index": _NOT_PERSONAL,
+        "leaf_hash": _NOT_PERSONAL,
+        "tile": _NOT_PERSONAL,
+        "published_size": _NOT_PERSONAL,
+        "published_root": _NOT_PERSONAL,
+        "published_signature": _NOT_PERSONAL,
+    },
+    "shard_sealed": {
+        "serial": _PSEUDONYMOUS,
+        "size": _NOT_PERSONAL,
+        "signature": _NOT_PERSONAL,
+        "first_leaf": _NOT_PERSONAL,
+        "hashes": _NOT_PERSONAL,
+    },
+    "shard_tile": {
+        "shard": _NOT_PERSONAL,
+        "level": _NOT_PERSONAL,
+        "position": _NOT_PERSONAL,
+        "hashes": _NOT_PERSONAL,
+    },
+    "shard_usage": {
+        "shard": _NOT_PERSONAL,
+        "customer_tag": _PSEUDONYMOUS,
+        "day": _NOT_PERSONAL,
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,
+        "count": _NOT_PERSONAL,
+        "fresh": _NOT_PERSONAL,
+    },
+    "shard_total": {
+        "shard": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "origin": _NOT_PERSONAL,
+        "destination": _NOT_PERSONAL,
+        "weight_band": _NOT_PERSONAL,
+        "count": _NOT_PERSONAL,
+        "fresh": _NOT_PERSONAL,
+    },
+    "shard_position": {
+        "shard": _NOT_PERSONAL,
+        "size": _NOT_PERSONAL,
+        "time_zone": _NOT_PERSONAL,
+    },
+    "shard_report": {
+        "shard": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "size": _NOT_PERSONAL,
+        "total": _NOT_PERSONAL,
+        "digest": _NOT_PERSONAL,
+    },
+    "shard_correction": {
+        "shard": _NOT_PERSONAL,
+        "day": _NOT_PERSONAL,
+        "first_leaf": _NOT_PERSONAL,
+        "total": _NOT_PERSONAL,
+        "digest": _NOT_PERSONAL,
+        "document": _NOT_PERSONAL,
+    },
     # Django's own.
     "django_migrations": {
         "id": _NOT_PERSONAL,
@@ -182,4 +260,4 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "applied": _NOT_PERSONAL,
     },
 }
-"""Every column of every table of the schema public."""
+"""Every column of every table and view of the schema public."""

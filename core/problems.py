@@ -110,6 +110,12 @@ UNINTENDED = Problem(
     "Each request issues a number, so prefetches and requests from other sites are refused. Ask from your own server.",
 )
 NOT_FOUND = Problem("not-found", 404, "There is nothing here", "See /docs for what there is.")
+ONE_LOG_EACH = Problem(
+    "one-log-each",
+    404,
+    "Each shard has a log of its own",
+    "This instance reads all shards. Ask an instance of the shard whose log you want, or for the proof of one number.",
+)
 UNKNOWN_NUMBER = Problem(
     "unknown-number",
     404,
@@ -180,6 +186,12 @@ TOO_MANY_WRONG_KEYS = Problem(
     "Too many wrong keys came from this address",
     "Try again after Retry-After, with the right key. A key that was good here lately is let through meanwhile.",
 )
+ISSUES_ELSEWHERE = Problem(
+    "issues-elsewhere",
+    421,
+    "This instance issues nothing",
+    "It reads the numbers of all shards. Ask an instance that issues into one of them.",
+)
 HEADERS_TOO_LARGE = Problem(
     "headers-too-large", 431, "The request line and headers are too large", "Keep them below 32 KB in all."
 )
@@ -200,6 +212,12 @@ DATABASE_UNAVAILABLE = Problem(
     503,
     "The ledger can't be reached",
     "Try again after Retry-After, with an Idempotency-Key if two numbers would be one too many.",
+)
+SHARD_UNAVAILABLE = Problem(
+    "shard-unavailable",
+    503,
+    "A part of the ledger can't be reached",
+    "`detail` names the shard. Nothing is answered that would lack its numbers; what other shards alone have is.",
 )
 OTHER_TIME_ZONE = Problem(
     "other-time-zone",

@@ -1,5 +1,6 @@
 """Every path of the service but the issuance lane's fast way in."""
 
+from django.conf import settings
 from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
 
@@ -23,12 +24,16 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz(readiness.checks)),
     path("metrics", MetricsView.as_view(readings=readings.read)),
-    path("console", RedirectView.as_view(url="/console/")),
-    path("console/", include("reports.console.urls")),
     path("", include("ledger.api.urls")),
     path("", include("reports.api.urls")),
     path("", include("schema.urls")),
 ]
+
+if not settings.ENV.coordinator:  # the console is that of one ledger; each shard has its own
+    urlpatterns += [
+        path("console", RedirectView.as_view(url="/console/")),
+        path("console/", include("reports.console.urls")),
+    ]
 
 handler400 = "core.problems.bad_request"
 handler404 = "core.problems.not_found"

@@ -179,6 +179,7 @@ NEXT_TRACKING_NUMBER: dict[str, Any] = {
             problems.UNINTENDED,
             problems.MISSING_SCOPE,
             problems.OTHER_CUSTOMER,
+            problems.ISSUES_ELSEWHERE,
             problems.IDEMPOTENCY_KEY_REUSED,
             problems.QUOTA_EXCEEDED,
             problems.DATABASE_UNAVAILABLE,

@@ -119,6 +119,7 @@ ISSUE_TRACKING_NUMBERS: dict[str, Any] = {
             problems.LENGTH_REQUIRED,
             problems.BODY_TOO_LARGE,
             problems.UNSUPPORTED_MEDIA_TYPE,
+            problems.ISSUES_ELSEWHERE,
             problems.IDEMPOTENCY_KEY_REUSED,
             problems.CALL_EXCEEDS_QUOTA,
             problems.QUOTA_EXCEEDED,

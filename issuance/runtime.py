@@ -8,13 +8,15 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
 
-from core import databases
+from core import databases, problems
 from core.env import Env, SettingsError
+from core.problems import ProblemError
 from core.session import Session
 from core.throttle.limits import limits as limits_of
 from core.throttle.local import Throttle
@@ -31,6 +33,7 @@ from issuance.telling import Telling
 from issuance.writer import Writer
 from issuance.writer_session import WriterSession
 from ledger import runtime as ledger
+from ledger.domain.form import NumberError
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
 from ledger.publication import PublicationAwayError, PublicationError
@@ -90,6 +93,17 @@ def numbering(env: Env) -> Numbering:
     if env.number_key is None:
         raise SettingsError("There is no NUMBER_KEY yet. `make run` makes one on its first start.")
     return Numbering(bytes.fromhex(env.number_key))
+
+
+_numbering = lru_cache(1)(numbering)
+
+
+def serial_of(number: str) -> int | None:
+    """The serial that a well-formed number was made of; None: NUMBER_KEY has never made it."""
+    try:
+        return _numbering(settings.ENV).decode(number).serial
+    except NumberError:
+        return None
 
 
 @contextlib.asynccontextmanager
@@ -179,18 +193,24 @@ def throttle() -> Throttle | None:
 
 
 def issue_from_thread(query: bytes, headers: Mapping[bytes, bytes], peer: str) -> Answer:
-    """Issue from a thread that is not the event loop's, starting one where there is none (plain WSGI)."""
+    """Issue from a thread that is not the event loop's, starting one where there is none (plain WSGI).
+
+    Raises:
+        ProblemError: ISSUES_ELSEWHERE: this instance reads all shards.
+    """
     running = _current()
     return asyncio.run_coroutine_threadsafe(running.issuer.issue(query, headers, peer), running.loop).result()
 
 
 def issue_together_from_thread(asked: Asked) -> Answer:
-    """The same for a bulk call."""
+    """The same for a bulk call; raises as ``issue_from_thread`` does."""
     running = _current()
     return asyncio.run_coroutine_threadsafe(running.bulk.issue(asked), running.loop).result()
 
 
 def _current() -> _Running:
+    if settings.ENV.coordinator:
+        raise ProblemError(problems.ISSUES_ELSEWHERE)
     with _lock:
         return _running or _start_thread()
 

@@ -34,7 +34,8 @@ class ValidateView(APIView):
     def get(self, request: Request, number: str) -> HttpResponse:
         """Say what can be said."""
         query.nothing(request)
-        found = validation.validate(number, _numbering(settings.ENV), settings.ENV.shard)
+        env = settings.ENV
+        found = validation.validate(number, _numbering(env), None if env.coordinator else env.shard)
         headers = {"Cache-Control": _A_WHILE}
         return HttpResponse(_encode(_document(found)), content_type="application/json", headers=headers)
 

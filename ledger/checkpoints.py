@@ -3,7 +3,8 @@
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ledger import log, reading
 from ledger.domain import tiles
@@ -98,9 +99,12 @@ def first_over(connection: Connection, key: VerifierKey, leaf: int, known: Check
     Raises:
         LogError, ValueError: there is none, or tiles and signature don't fit together.
     """
-    if (found := known.get(leaf)) is not None:
-        return found
-    size, signature, begin, hashes = log.planned_once(connection, _SEALED, [leaf])
+    return known.get(leaf) or verified(key, leaf, log.planned_once(connection, _SEALED, [leaf]), known)
+
+
+def verified(key: VerifierKey, leaf: int, row: Sequence[Any], known: Checkpoints) -> Sealed:
+    """The same of what was read: size, signature, the first leaf that it is over, the tiles of its root."""
+    size, signature, begin, hashes = row
     if size is None:
         raise LogError(f"No checkpoint of {leaf + 1} leaves or more is there, though that many are published.")
     parts = tiles.growing(size)  # of which the root is made

@@ -15,7 +15,7 @@ from ledger import places, reading
 from ledger.domain.entry import Event
 from ledger.models import IssuanceEvent
 from ledger.period import Stretch, by_ranges, stretches
-from ledger.places import Extent
+from ledger.places import Extents
 
 type Events = QuerySet[IssuanceEvent]
 
@@ -31,12 +31,12 @@ class Leaf(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What is listed: ``events``, which the period is a filter of already, as far as they lie in the extent."""
+    """What is listed: ``events``, which the period is a filter of already, as far as they lie in the extents."""
 
     events: Events
     after: datetime | None
     before: datetime | None
-    extent: Extent
+    extents: Extents
     descending: bool
 
 
@@ -89,15 +89,11 @@ def walk(query: Query, batch: int, *, beyond: int | None = None) -> Iterator[lis
     Raises:
         As ``page`` does.
     """
-    if not query.extent.size:
-        return
-    parts = stretches(query.extent.top, query.after, query.before)
-    for part in reversed(parts) if query.descending else parts:
+    for size, part in _parts(query, beyond):
         while (events := ahead(query, part, beyond)) is not None:
             with nullcontext() if part.dense else by_ranges():
                 found = [reading.event(row) for row in events.values_list(*COLUMNS)[:batch]]
             indexes = places.indexes([event.serial for event in found])
-            size = query.extent.size
             yield [
                 Leaf(event, index)
                 for event in found
@@ -106,6 +102,16 @@ def walk(query: Query, batch: int, *, beyond: int | None = None) -> Iterator[lis
             if len(found) < batch:
                 break
             beyond = found[-1].serial
+
+
+def _parts(query: Query, beyond: int | None) -> Iterator[tuple[int, Stretch]]:
+    """The stretches of each log in order, and its size; of those that the walk is past, nothing is asked."""
+    for extent in reversed(query.extents) if query.descending else query.extents:
+        if beyond is not None and (beyond <= extent.first if query.descending else beyond >= extent.top):
+            continue
+        parts = stretches(extent, query.after, query.before)
+        for part in reversed(parts) if query.descending else parts:
+            yield extent.size, part
 
 
 def ahead(query: Query, part: Stretch, beyond: int | None) -> Events | None:

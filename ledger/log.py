@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -62,15 +62,20 @@ class State(NamedTuple):
 
 
 def planned_once(connection: Connection, statement: bytes, given: Sequence[Any]) -> tuple[Any, ...]:
-    """The row of a statement over ``tree_state``, planned once a session: for some that takes longer than to execute.
+    """The row of a statement over ``tree_state``, as ``planned`` has it; raises LogError where there is none."""
+    row = planned(connection, statement, given)
+    if row is None:
+        raise LogError("The table tree_state has no row.")
+    return row
+
+
+def planned(connection: Connection, statement: bytes, given: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The row of a statement, planned once a session: for some that takes longer than to execute.
 
     Django's own cursors prepare nothing. Where the session's prepare_threshold is None, neither does this.
     """
     cursor: psycopg.Cursor[tuple[Any, ...]] = psycopg.Cursor(connection)
-    row = cursor.execute(statement, given, prepare=True, binary=True).fetchone()
-    if row is None:
-        raise LogError("The table tree_state has no row.")
-    return row
+    return cursor.execute(statement, given, prepare=True, binary=True).fetchone()
 
 
 def read_state(connection: Connection) -> State:
@@ -140,12 +145,16 @@ class Interiors:
 
 
 def read_hashes(
-    connection: Connection, ranges: Sequence[Range], size: int, given: Mapping[Place, bytes], known: Interiors
+    read: Callable[[Sequence[Tile]], dict[Place, bytes]],
+    ranges: Sequence[Range],
+    size: int,
+    given: Mapping[Place, bytes],
+    known: Interiors,
 ) -> list[bytes]:
-    """The hashes of ranges of leaves of the tree of ``size`` leaves, in at most one statement.
+    """The hashes of ranges of leaves of the tree of ``size`` leaves.
 
     Args:
-        connection: to the database.
+        read: tiles, as ``read_tiles`` does; asked once at most.
         ranges: of leaves.
         size: of the tree.
         given: tiles that were read already, and are not worth being held.
@@ -160,9 +169,9 @@ def read_hashes(
         held = {place: tiles.interior(tile) for place, tile in given.items()}
         held |= known.get(tile for tile in needed if tile.place not in held)
         missing = [tile for tile in needed if tile.place not in held]
-        read = read_tiles(connection, missing)
+        found = read(missing)
         for tile in missing:
-            held[tile.place] = rows = tiles.interior(read[tile.place])
+            held[tile.place] = rows = tiles.interior(found[tile.place])
             known.put(tile, rows)
         return [fold([tiles.node_in(held, node) for node in part]) for part in parts]
     except ValueError as error:

@@ -14,27 +14,33 @@ from typing import Final, NamedTuple
 from django.db import transaction
 
 from core.replica import connection
+from ledger.coordinator import BY_RANGES
+from ledger.places import Extent
 
-# One statement for both ends: in each step the event in the middle halves what is left of either search.
+# One statement for both ends: in each step the event in the middle halves what is left of either search. That it lies
+# between first and top goes without saying, but tells a coordinator of shards which one to ask.
 _SEARCH: Final = """
     WITH RECURSIVE search (moment, low, high) AS (
-        SELECT moment, 0::bigint, %(top)s::bigint + 1 FROM unnest(%(moments)s::timestamptz[]) AS moment
+        SELECT moment, %(first)s::bigint, %(top)s::bigint + 1 FROM unnest(%(moments)s::timestamptz[]) AS moment
         UNION ALL
         SELECT moment,
                CASE WHEN found.requested_at < moment THEN found.serial + 1 ELSE low END,
                CASE WHEN found.requested_at < moment THEN high ELSE (low + high) / 2 END
           FROM search
           LEFT JOIN LATERAL (SELECT serial, requested_at FROM issuance_event
-                              WHERE serial >= (low + high) / 2 AND serial < high ORDER BY serial LIMIT 1) AS found
+                              WHERE serial >= (low + high) / 2 AND serial < high
+                                AND serial BETWEEN %(first)s AND %(top)s ORDER BY serial LIMIT 1) AS found
                  ON true
          WHERE low < high
     )
     SELECT moment, low FROM search WHERE low >= high"""
 
-_BY_RANGES: Final = """
+# The last line: a coordinator of shards has a table whose sessions at the shards are set the same (ledger.coordinator).
+_BY_RANGES: Final = f"""
     SET LOCAL enable_indexscan = off;
     SET LOCAL enable_seqscan = off;
-    SET LOCAL max_parallel_workers_per_gather = 0"""
+    SET LOCAL max_parallel_workers_per_gather = 0;
+    SELECT set_config('search_path', '{BY_RANGES}, ' || current_setting('search_path'), true)"""
 
 
 class Stretch(NamedTuple):
@@ -57,18 +63,23 @@ def by_ranges() -> Iterator[None]:
         yield
 
 
-def stretches(top: int, after: datetime | None, before: datetime | None) -> list[Stretch]:
-    """The serials up to ``top`` in rising stretches, for events from ``after`` on and before ``before``."""
+def stretches(extent: Extent, after: datetime | None, before: datetime | None) -> list[Stretch]:
+    """The serials of an extent in rising stretches, for events from ``after`` on and before ``before``."""
+    first, top = extent.first, extent.top
     moments = [moment for moment in (after, before) if moment is not None]
-    ends = _ends(top, moments) if moments else {}
+    ends = _ends(extent, moments) if moments else {}
     # Two searches look at the same events until they part, the earlier one to the left: begin never passes end.
-    begin, end = ends.get(after, 0), ends.get(before, top + 1)
-    found = (Stretch(0, begin - 1, dense=False), Stretch(begin, end - 1, dense=True), Stretch(end, top, dense=False))
+    begin, end = ends.get(after, first), ends.get(before, top + 1)
+    found = (
+        Stretch(first, begin - 1, dense=False),
+        Stretch(begin, end - 1, dense=True),
+        Stretch(end, top, dense=False),
+    )
     return [stretch for stretch in found if stretch.first <= stretch.last]
 
 
-def _ends(top: int, moments: list[datetime]) -> dict[datetime | None, int]:
+def _ends(extent: Extent, moments: list[datetime]) -> dict[datetime | None, int]:
     """For each moment the serial that seems to be the first from then on; ``top + 1`` where none does."""
     with connection().cursor() as cursor:
-        cursor.execute(_SEARCH, {"top": top, "moments": moments})
+        cursor.execute(_SEARCH, {"first": extent.first, "top": extent.top, "moments": moments})
         return dict(cursor.fetchall())

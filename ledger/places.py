@@ -3,7 +3,9 @@
 from typing import Final, NamedTuple
 
 from core.replica import connection
+from ledger.domain.serial import SHARD_CAPACITY, shard_of
 from ledger.log import LogError
+from ledger.shards import ShardSize, coordinated
 
 _EXTENT: Final = """
     SELECT published_size,
@@ -24,14 +26,39 @@ _INDEXES: Final = """
      WHERE r.last_serial >= wanted.serial"""
 
 
+# Across shards, in no order, since those that put their answers in order are asked one after the other.
+_EXTENTS: Final = "SELECT published_size, top FROM shard_log"
+_INDEXES_ACROSS: Final = """
+    SELECT serial, leaf_index FROM shard_leaf WHERE serial = ANY(%s::bigint[]) AND leaf_index IS NOT NULL"""
+
+
 class Extent(NamedTuple):
     """The first ``size`` leaves of the log, none of which has a serial above ``top``."""
 
     size: int
     top: int
 
+    @property
+    def first(self) -> int:
+        """The lowest serial that any of them can have: that of their shard."""
+        return shard_of(self.top) * SHARD_CAPACITY
 
-def published() -> Extent:
+
+type Extents = tuple[Extent, ...]
+"""Of one log; or of those of several shards, in the order of their serials, but for logs without leaves."""
+
+
+def size(extents: Extents) -> int:
+    """How many leaves there are in all."""
+    return sum(extent.size for extent in extents)
+
+
+def by_shard(extents: Extents) -> list[ShardSize]:
+    """The same by shard; none where this is no coordinator of any."""
+    return [ShardSize(shard_of(extent.top), extent.size) for extent in extents] if coordinated() else []
+
+
+def published() -> Extents:
     """All that is published by now.
 
     Raises:
@@ -39,11 +66,11 @@ def published() -> Extent:
         django.db.DatabaseError: that can't be told at present.
     """
     with connection().cursor() as cursor:
-        cursor.execute(_EXTENT)
-        found = cursor.fetchone()
-    if found is None:
+        cursor.execute(_EXTENTS if coordinated() else _EXTENT)
+        found = cursor.fetchall()
+    if not found:
         raise LogError("The table tree_state has no row.")
-    return Extent(*found)
+    return tuple(sorted((Extent(*each) for each in found if each[0]), key=lambda extent: extent.top))
 
 
 def indexes(serials: list[int]) -> dict[int, int]:
@@ -51,5 +78,5 @@ def indexes(serials: list[int]) -> dict[int, int]:
     if not serials:
         return {}
     with connection().cursor() as cursor:
-        cursor.execute(_INDEXES, [serials])
+        cursor.execute(_INDEXES_ACROSS if coordinated() else _INDEXES, [serials])
         return dict(cursor.fetchall())

@@ -1,9 +1,9 @@
 """What is asked of the log from outside: proofs, the checkpoint, tiles, bundles; three statements each at most."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 from uuid_utils import UUID
 
@@ -49,6 +49,14 @@ class BeyondTreeError(Exception):
     """The published tree has no such checkpoint, tile or bundle yet."""
 
 
+class Published(NamedTuple):
+    """What is published of the tree; the signature is None as long as nothing is."""
+
+    size: int
+    root: bytes
+    signature: bytes | None
+
+
 def checkpoint(connection: Connection, key: VerifierKey) -> str:
     """The published checkpoint, a signed note.
 
@@ -76,16 +84,39 @@ def inclusion(connection: Connection, key: VerifierKey, number: str, known: Inte
     *columns, index, tile, size, root, signature = log.planned_once(connection, _LEAF, (number,))
     if columns[0] is None:
         raise UnknownNumberError
+    return proven(
+        *(key, event(columns), index, tile, Published(size, root, signature)),
+        read=partial(log.read_tiles, connection),
+        known=known,
+    )
+
+
+def proven(
+    key: VerifierKey,
+    issued: Event,
+    index: int | None,
+    tile: bytes | None,
+    published: Published,
+    *,
+    read: Callable[[Sequence[Tile]], dict[Place, bytes]],
+    known: Interiors,
+) -> str:
+    """The same of what was read: an event, its leaf, the tile that has it, the published tree; ``read`` reads more.
+
+    Raises:
+        NotSealedError, LogError: as ``inclusion`` does.
+    """
+    size, root, signature = published
     if index is None or index >= size:
         raise NotSealedError
     path = merkle.inclusion_path(index, size)
-    hashes = log.read_hashes(connection, path, size, {Place(0, index // WIDTH): tile or b""}, known)
+    hashes = log.read_hashes(read, path, size, {Place(0, index // WIDTH): tile or b""}, known)
     tree, text = _published(key, size, root, signature)
     try:
-        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(event(columns))), hashes, tree.root)
+        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry.encode(issued)), hashes, tree.root)
     except ProofError as error:
         known.clear()
-        raise LogError(f"The event of {number} is not leaf {index} of the tree that was signed.") from error
+        raise LogError(f"The event of {issued.number} is not leaf {index} of the tree that was signed.") from error
     return proof.write(Proof(index, hashes, text))
 
 

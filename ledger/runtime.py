@@ -75,6 +75,8 @@ def place(env: Env) -> Publication:
 def work() -> Work:
     """All that the sealer of this service works with; raises SettingsError where something is missing."""
     env: Env = settings.ENV
+    if env.coordinator:
+        raise SettingsError("COORDINATOR is set. Seal the log of each shard with the settings of that shard.")
     return Work(
         settings.DATABASE_SEALER_URL,
         signer(env),

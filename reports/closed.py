@@ -35,7 +35,7 @@ def report(day: date) -> bytes | None:
     with connection().cursor() as cursor:
         cursor.execute(_REPORT, [day])
         found = cursor.fetchone()
-    return None if found is None else _checked(day, *found)
+    return None if found is None else checked(day, *found)
 
 
 def corrections(day: date) -> list[Correction]:
@@ -43,10 +43,11 @@ def corrections(day: date) -> list[Correction]:
     with connection().cursor() as cursor:
         cursor.execute(_CORRECTIONS, [day])
         found = cursor.fetchall()
-    return [Correction(_checked(day, document, digest), bytes(digest), total) for document, digest, total in found]
+    return [Correction(checked(day, document, digest), bytes(digest), total) for document, digest, total in found]
 
 
-def _checked(day: date, document: str, digest: bytes) -> bytes:
+def checked(day: date, document: str, digest: bytes) -> bytes:
+    """A document, if it is the one that its digest is of; else raises LogError."""
     text = document.encode()
     if sha256(text).digest() != bytes(digest):
         raise LogError(f"A document of {day} is not the one that its digest is of.")

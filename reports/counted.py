@@ -16,6 +16,7 @@ from psycopg.errors import InvalidParameterValue
 from core.replica import connection
 from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE
 from ledger.log import LogError
+from ledger.shards import ShardSize, coordinated
 from ledger.spans import SPANS
 from reports import rollup
 from reports.rollup import ZoneError
@@ -84,12 +85,14 @@ class Counts(NamedTuple):
     """What was counted.
 
     Attributes:
-        size: the leaves of the tree that are counted: the log's sealed head.
+        size: the leaves of the tree that are counted: the log's sealed head. Of several shards, in all.
         rows: what was counted by, and the count; none of 0.
+        shards: of several shards the leaves of each.
     """
 
     size: int
     rows: list[tuple[Any, ...]]
+    shards: tuple[ShardSize, ...] = ()
 
 
 def statement(
@@ -159,7 +162,11 @@ def checked(found: list[tuple[Any, ...]]) -> Counts:
             f"The reports count the days of {counted_by}, and REPORT_TIME_ZONE is {zone}. Set it back, or run "
             "`manage.py rebuild_reports`."
         )
-    return Counts(size, [row[2:] for row in found if row[-1] is not None])
+    rows = [row[2:] for row in found if row[-1] is not None]
+    if coordinated():
+        shards = tuple(ShardSize(*each) for each in sorted(size or ()))
+        return Counts(sum(each.size for each in shards), rows, shards)
+    return Counts(size, rows)
 
 
 def today() -> date:

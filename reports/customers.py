@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from reports import counted
+from ledger.shards import coordinated
+from reports import across, counted
 from reports.counted import CUSTOMER, Counts, Period
 from reports.daily import CELLS
 from reports.export import Export
@@ -26,6 +27,9 @@ _COUNT: Final = {
 _CELLS: Final = counted.statement(CUSTOMER, CELLS)
 
 
+_COUNT_ACROSS: Final = {By.DAY: across.BY_DAY, By.ROUTE: across.BY_ROUTE, By.WEIGHT_BAND: across.BY_WEIGHT_BAND}
+
+
 def count(tags: Sequence[bytes], period: Period, by: By) -> Counts:
     """Count the events of whoever has one of ``tags``, the pseudonyms of one customer.
 
@@ -35,9 +39,10 @@ def count(tags: Sequence[bytes], period: Period, by: By) -> Counts:
     Raises:
         As ``reports.counted.ask``.
     """
-    return counted.ask(_COUNT[by], counted.given(period, tags=list(tags)))
+    statements = _COUNT_ACROSS if coordinated() else _COUNT
+    return counted.ask(statements[by], counted.given(period, tags=list(tags)))
 
 
 def export(tags: Sequence[bytes], period: Period) -> Export:
     """The same by day, route and weight band, in this order, for a file of any length."""
-    return Export(_CELLS, counted.given(period, tags=list(tags)))
+    return Export(across.CUSTOMER_CELLS if coordinated() else _CELLS, counted.given(period, tags=list(tags)))

@@ -3,7 +3,8 @@
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from reports import counted
+from ledger.shards import ShardSize, coordinated
+from reports import across, counted
 from reports.counted import EVERYBODY, Period
 from reports.domain.document import Count
 from reports.export import Export
@@ -84,6 +85,7 @@ class Cells(NamedTuple):
 
     size: int
     counts: tuple[Count, ...]
+    shards: tuple[ShardSize, ...] = ()
 
 
 class Days(NamedTuple):
@@ -91,12 +93,13 @@ class Days(NamedTuple):
 
     size: int
     days: list[Day]
+    shards: tuple[ShardSize, ...] = ()
 
 
 def listed(period: Period) -> Days:
     """The days of a period; raises as ``reports.counted.ask`` does, and so does all that follows."""
-    found = counted.ask(_DAYS, counted.given(period))
-    return Days(found.size, [Day(*row) for row in found.rows])
+    found = counted.ask(across.DAYS if coordinated() else _DAYS, counted.given(period))
+    return Days(found.size, [Day(*row) for row in found.rows], found.shards)
 
 
 def overview(first: date, end: date, most: int) -> Overview:
@@ -121,10 +124,10 @@ def overview(first: date, end: date, most: int) -> Overview:
 def cells(day: date) -> Cells:
     """The numbers of one day."""
     period = Period(day, None if day == date.max else day + timedelta(days=1))
-    found = counted.ask(_CELLS, counted.given(period))
-    return Cells(found.size, tuple(Count(*row[1:]) for row in found.rows))
+    found = counted.ask(across.DAY_CELLS if coordinated() else _CELLS, counted.given(period))
+    return Cells(found.size, tuple(Count(*row[1:]) for row in found.rows), found.shards)
 
 
 def export(period: Period) -> Export:
     """The numbers by day, route and weight band, in this order, for a file of any length."""
-    return Export(_CELLS, counted.given(period))
+    return Export(across.DAY_CELLS if coordinated() else _CELLS, counted.given(period))

@@ -94,7 +94,9 @@ def complete(env: Env) -> Env:
     Raises:
         SettingsError: production lacks a secret of its own, or a kept secret is missing or damaged.
     """
-    missing = [name for name in KINDS if getattr(env, name) is None]
+    # A coordinator serves the logs of its shards, whose keys it has in its database.
+    needed = RANDOM if env.coordinator else KINDS
+    missing = [name for name in needed if getattr(env, name) is None]
     if missing and not env.embedded:
         names = ", ".join(name.upper() for name in missing)
         raise SettingsError(f"Production (DATABASE_URL is set) needs {names}; see README.md, Settings.")

@@ -61,13 +61,13 @@ class Validation(NamedTuple):
         return self.reason is None
 
 
-def validate(text: str, numbering: Numbering, shard: int) -> Validation:
+def validate(text: str, numbering: Numbering, shard: int | None) -> Validation:
     """Look at what somebody read off a label, or made up.
 
     Args:
         text: anything.
         numbering: under the service's NUMBER_KEY.
-        shard: whose serials the service issues.
+        shard: whose serials the service issues; None: it reads those of all.
     """
     number = form.canonical(text)
     expected, reason = number[-1:], None
@@ -94,10 +94,10 @@ def country(code: str) -> Country | None:
     return None if found is None else Country(code, getattr(found, "common_name", found.name))
 
 
-def _impossible(number: str, numbering: Numbering, shard: int) -> str | None:
+def _impossible(number: str, numbering: Numbering, shard: int | None) -> str | None:
     """Why this service can't have issued a number; the same sentence for all reasons, which would tell of serials."""
     try:
         serial = numbering.decode(number).serial
     except NumberError:
         return _ELSEWHERE
-    return None if shard_of(serial) == shard else _ELSEWHERE
+    return None if shard in {None, shard_of(serial)} else _ELSEWHERE

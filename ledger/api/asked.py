@@ -20,7 +20,7 @@ from ledger.api.filters import EventFilters
 from ledger.domain import values
 from ledger.domain.values import ValueFlaw
 from ledger.listing import Place, Query
-from ledger.places import Extent
+from ledger.places import Extent, Extents
 
 JSON, CSV, JSON_LINES = "application/json", "text/csv", "application/jsonl"
 FORMATS: Final = {"json": JSON, "csv": CSV, "jsonl": JSON_LINES}
@@ -28,7 +28,8 @@ ORDERS: Final = ("serial", "-serial")
 MOST, USUAL = 1000, 100
 """Events of a page."""
 
-_PLACE: Final = struct.Struct("!QQQ?")  # size and top of the extent, serial, backward
+_PLACE: Final = struct.Struct("!Q?")  # serial, backward
+_EXTENT: Final = struct.Struct("!QQ")  # size, top
 
 
 _OPTIONS: Final[dict[str, Callable[[str], object]]] = {
@@ -62,7 +63,9 @@ class Asked(NamedTuple):
         """The cursor for a place in this list."""
         if place is None:
             return None
-        return cursors.seal(_PLACE.pack(*self.query.extent, *place), self.context)
+        return cursors.seal(
+            b"".join((_PLACE.pack(*place), *(_EXTENT.pack(*each) for each in self.query.extents))), self.context
+        )
 
 
 def read(request: HttpRequest, caller: Caller | None) -> Asked:
@@ -87,19 +90,25 @@ def read(request: HttpRequest, caller: Caller | None) -> Asked:
     chosen, texts = filters.chosen, given.texts
     descending = texts.get("order") == "-serial"
     context = msgspec.json.encode((chosen, descending, bound_to), order="sorted")
-    extent, place = unsealed(texts.get("cursor"), context)
-    if extent is None:
-        extent = places.published()
-    elif replica.in_use() and places.published().size < extent.size:
+    extents, place = unsealed(texts.get("cursor"), context)
+    if extents is None:
+        extents = places.published()
+    elif replica.in_use() and _lacks(places.published(), extents):
         raise BehindError
     query = Query(
         filters.qs,
         chosen.get("issued_after"),
         chosen.get("issued_before"),
-        extent,
+        extents,
         descending,
     )
     return Asked(query, media_type, place, int(texts.get("limit", USUAL)), context)
+
+
+def _lacks(present: Extents, wanted: Extents) -> bool:
+    """Whether a log is shorter than the list that is gone on with."""
+    sizes = {extent.first: extent.size for extent in present}
+    return any(sizes.get(extent.first, 0) < extent.size for extent in wanted)
 
 
 def _flaws(texts: dict[str, str]) -> list[Detail]:
@@ -114,7 +123,7 @@ def _flaws(texts: dict[str, str]) -> list[Detail]:
     return found
 
 
-def unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place | None]:
+def unsealed(cursor: str | None, context: bytes) -> tuple[Extents | None, Place | None]:
     """The list that a cursor goes on with, and where; None: there is no cursor.
 
     Raises:
@@ -123,8 +132,9 @@ def unsealed(cursor: str | None, context: bytes) -> tuple[Extent | None, Place |
     if cursor is None:
         return None, None
     try:
-        size, top, serial, backward = _PLACE.unpack(cursors.unseal(cursor, context))
+        packed = cursors.unseal(cursor, context)
     except CursorError:
         detail = "This is no cursor of this list. Follow `next` and `previous` as they are, or begin without a cursor."
         raise ProblemError(problems.INVALID_PARAMETERS, errors=[Detail("cursor", "cursor", detail)]) from None
-    return Extent(size, top), Place(serial, backward)
+    extents = tuple(Extent(*each) for each in _EXTENT.iter_unpack(packed[_PLACE.size :]))
+    return extents, Place(*_PLACE.unpack_from(packed))

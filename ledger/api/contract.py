@@ -45,7 +45,8 @@ CHECKPOINT: dict[str, Any] = {
         **_text("A signed note.", NOTE),
         **problem_responses(
             "/checkpoint",
-            *(*_GATED, problems.BEYOND_THE_TREE, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+            *(*_GATED, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH),
+            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
 }
@@ -70,7 +71,7 @@ TILE: dict[str, Any] = {
         (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="Hashes, or entries."),
         **problem_responses(
             "/tile/0/000.p/1",
-            *(problems.MALFORMED_TILE_PATH, *_GATED, problems.BEYOND_THE_TREE),
+            *(problems.MALFORMED_TILE_PATH, *_GATED, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH),
             *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
@@ -89,7 +90,7 @@ PROOF: dict[str, Any] = {
         **problem_responses(
             "/v1/tracking-numbers/3K9M7QX2PZ4MYIDT/proof",
             *(problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.NOT_YET_SEALED),
-            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
+            *(problems.DATABASE_UNAVAILABLE, problems.SHARD_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
 }

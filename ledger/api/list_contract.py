@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from core import problems
-from core.contract import EXAMPLE_ID, problem_responses
+from core.contract import ACROSS, EXAMPLE_ID, ShardSizeSerializer, problem_responses
 from core.keys.domain import LARGEST_ID
 from ledger.api import asked, listed
 from ledger.api.document import EventDocument
@@ -52,6 +52,7 @@ class TrackingNumberPageSerializer(serializers.Serializer[Any]):
     previous = serializers.CharField(allow_null=True, help_text="Path of the page before; null: this is the first.")
     results = ListedSerializer(many=True)
     size = serializers.IntegerField(help_text="The list is of the first so many leaves of the log.")
+    shards = ShardSizeSerializer(many=True, required=False, help_text=ACROSS)
 
 
 def _query(name: str, description: str, example: Any, schema: Any = OpenApiTypes.STR) -> OpenApiParameter:
@@ -161,7 +162,7 @@ LIST: Final[dict[str, Any]] = {
         ),
         OpenApiParameter(
             "cursor",
-            {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,256}$"},
+            {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,1024}$"},
             description="Where a page lies, out of `next` or `previous`; it fits this list alone. Not for an export.",
         ),
         _query(
@@ -209,7 +210,7 @@ LIST: Final[dict[str, Any]] = {
             _PATH,
             *(problems.INVALID_PARAMETERS, problems.BAD_REQUEST, problems.UNAUTHORIZED, problems.MISSING_SCOPE),
             *(problems.METHOD_NOT_ALLOWED, problems.NOT_ACCEPTABLE, problems.LOG_INCONSISTENT, problems.INTERNAL),
-            *(problems.DATABASE_UNAVAILABLE, problems.OVERLOADED),
+            *(problems.DATABASE_UNAVAILABLE, problems.SHARD_UNAVAILABLE, problems.OVERLOADED),
         ),
     },
 }

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from ledger.api.document import EventDocument
 from ledger.domain import entry, merkle
 from ledger.listing import Leaf
+from ledger.shards import ShardSize
 
 _json: Final = msgspec.json.Encoder()
 
@@ -27,22 +28,25 @@ class Listed(EventDocument, frozen=True, kw_only=True):
     links: ListedLinks
 
 
-class Document(msgspec.Struct, frozen=True):
-    """A page; ``size`` is that of the tree whose leaves are listed."""
+class Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A page; ``size`` is that of the tree whose leaves are listed, in all where there are ``shards``."""
 
     next: str | None
     previous: str | None
     results: list[Listed]
     size: int
+    shards: Sequence[ShardSize] = ()
 
 
-def page(leaves: Iterable[Leaf], *, following: str | None, previous: str | None, size: int) -> bytes:
+def page(
+    leaves: Iterable[Leaf], *, following: str | None, previous: str | None, size: int, shards: Sequence[ShardSize] = ()
+) -> bytes:
     """One page of a list, in JSON."""
     results = []
     for leaf in leaves:
         path = f"/v1/tracking-numbers/{leaf.event.number}"
         results.append(Listed.of(leaf.event, leaf.leaf_index, _hash(leaf), links=ListedLinks(path, f"{path}/proof")))
-    return _json.encode(Document(following, previous, results, size))
+    return _json.encode(Document(following, previous, results, size, tuple(shards)))
 
 
 def json_lines(leaves: Iterable[Leaf]) -> bytes:

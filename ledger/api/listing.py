@@ -18,7 +18,7 @@ from core.keys.domain import Caller, Scope
 from core.keys.drf import caller_of
 from core.negotiation import OneRepresentation
 from core.problems import ProblemError
-from ledger import listing
+from ledger import listing, places, shards
 from ledger.api import asked, list_contract, listed, parameters
 from ledger.api.asked import Asked
 from ledger.api.filters import EventFilters
@@ -74,8 +74,8 @@ def _readable() -> Iterator[None]:
     except (LogError, DataError, OverflowError, ValueError) as error:
         problems.logger.critical("The log contradicts itself: %s", error)
         raise ProblemError(problems.LOG_INCONSISTENT) from None
-    except DatabaseError:
-        raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
+    except DatabaseError as error:
+        raise shards.unavailable(error) from None
 
 
 def _page(request: HttpRequest, wanted: Asked) -> HttpResponseBase:
@@ -90,7 +90,8 @@ def _page(request: HttpRequest, wanted: Asked) -> HttpResponseBase:
         found.leaves,
         following=link(found.following),
         previous=link(found.previous),
-        size=wanted.query.extent.size,
+        size=places.size(wanted.query.extents),
+        shards=places.by_shard(wanted.query.extents),
     )
     return HttpResponse(body, content_type=asked.JSON)
 
@@ -103,7 +104,7 @@ def _file(request: HttpRequest, wanted: Asked) -> HttpResponseBase:
         request,
         _chunks(wanted.query, head(), lines),
         content_type=_CONTENT_TYPES[wanted.media_type],
-        filename=f"tracking-numbers-{wanted.query.extent.size}.{suffix}",
+        filename=f"tracking-numbers-{places.size(wanted.query.extents)}.{suffix}",
     )
 
 

@@ -23,6 +23,7 @@ _ALL_THREE = (
     problems.UNKNOWN_NUMBER,
     problems.CHECK_CHARACTER,
     problems.DATABASE_UNAVAILABLE,
+    problems.SHARD_UNAVAILABLE,
 )
 
 

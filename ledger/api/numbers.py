@@ -13,11 +13,12 @@ from core import query, replica
 from core.keys.domain import Scope
 from core.keys.drf import caller_of
 from core.replica import BehindError
-from ledger import label, lookup, runtime
+from ledger import across, label, lookup, runtime
 from ledger.api import looked_up, number_contract, reads
 from ledger.api.views import FOR_EVER, LogView
 from ledger.checkpoints import Checkpoints
 from ledger.log import Connection
+from ledger.shards import coordinated
 
 _CHECKPOINTS = Checkpoints()
 _key_ring = lru_cache(1)(runtime.key_ring)
@@ -33,10 +34,13 @@ class TrackingNumberViewSet(ViewSetMixin, LogView):
     def retrieve(self, request: Request, number: str) -> HttpResponse:
         """Give all that is known of a number."""
         query.nothing(request)
-        wanted, tags, key = reads.number(number), _tags(request), reads.verifier(settings.ENV)
+        wanted, tags = reads.number(number), _tags(request)
 
         def read(connection: Connection) -> bytes:
-            found = lookup.look_up(connection, key, wanted, tags, _CHECKPOINTS)
+            if coordinated():
+                found = across.look_up(connection, wanted, tags)
+            else:
+                found = lookup.look_up(connection, reads.verifier(settings.ENV), wanted, tags, _CHECKPOINTS)
             if found.leaf_index is None and replica.in_use():
                 raise BehindError
             return looked_up.encode(found)
@@ -66,7 +70,7 @@ class BarcodeViewSet(ViewSetMixin, LogView):
         wanted = reads.number(text)
 
         def read(connection: Connection) -> bytes:
-            lookup.issued(connection, wanted)
+            (across if coordinated() else lookup).issued(connection, wanted)
             return draw(wanted)
 
         return self.answer(request, read, content_type, cache={"public": True, **FOR_EVER})

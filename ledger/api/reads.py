@@ -8,7 +8,7 @@ from django.db import DatabaseError, DataError
 
 from core import problems, replica
 from core.problems import ProblemError
-from ledger import reading, runtime
+from ledger import reading, runtime, shards
 from ledger.domain import form
 from ledger.domain.form import CheckCharacterError, MalformedNumberError
 from ledger.log import Connection, Interiors, LogError
@@ -57,8 +57,8 @@ def asked[T](read: Callable[[Connection], T], *, newest: bool = False) -> T:
     except (LogError, RowError, DataError, OverflowError, ValueError) as error:
         problems.logger.critical("The log contradicts itself: %s", error)
         raise ProblemError(problems.LOG_INCONSISTENT) from None
-    except DatabaseError:
-        raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
+    except DatabaseError as error:
+        raise shards.unavailable(error) from None
 
 
 def _read[T](read: Callable[[Connection], T]) -> T:

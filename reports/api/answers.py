@@ -17,6 +17,7 @@ from core import problems
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from core.problems import ProblemError
+from ledger import shards
 from ledger.log import LogError
 from reports.rollup import ZoneError
 
@@ -53,8 +54,8 @@ def readable() -> Iterator[None]:
     except (LogError, DataError, ValueError) as error:
         problems.logger.critical("The log contradicts itself: %s", error)
         raise ProblemError(problems.LOG_INCONSISTENT) from None
-    except DatabaseError:
-        raise ProblemError(problems.DATABASE_UNAVAILABLE) from None
+    except DatabaseError as error:
+        raise shards.unavailable(error) from None
 
 
 def kept(

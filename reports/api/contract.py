@@ -13,7 +13,7 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 
 from core import problems
-from core.contract import problem_responses
+from core.contract import ACROSS, ShardSizeSerializer, problem_responses
 from ledger.domain import weight
 from reports.api import parameters, shared
 from reports.customers import By
@@ -67,6 +67,7 @@ class CustomerStatsSerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField(help_text="The size of the log's tree whose leaves are counted.")
     total = serializers.IntegerField(help_text="The sum of all rows.")
     rows = _CountsField(help_text="In order; what has no number is left out.")
+    shards = ShardSizeSerializer(many=True, required=False, help_text=ACROSS)
 
     def get_fields(self) -> dict[str, Any]:
         """With `from`, which no attribute of Python's can be called."""

@@ -12,8 +12,10 @@ from rest_framework.request import Request
 
 from core import problems, query, replica
 from core.problems import ProblemError
+from ledger import shards
 from ledger.api.reads import verifier
-from reports import closed, counted, daily
+from ledger.shards import coordinated
+from reports import across, closed, counted, daily
 from reports.api import daily_contract, documents, files, parameters
 from reports.api.answers import FOR_EVER, UNTIL_IT_CHANGES, ReportsView, kept, readable
 from reports.api.parameters import CSV, JSON, OfDays
@@ -63,9 +65,10 @@ class CorrectionsView(ReportsView):
         wanted = _day(day)
         query.nothing(request)
         with readable():
-            found = replica.ask(lambda: _corrections(wanted))
+            found, of_shards = replica.ask(lambda: _corrections(wanted))
         django: HttpRequest = request._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
-        return kept(django, documents.corrections(wanted, found), JSON, UNTIL_IT_CHANGES)
+        content = documents.corrections(wanted, found, of_shards)
+        return kept(django, content, JSON, UNTIL_IT_CHANGES)
 
 
 def _day(text: str) -> date:
@@ -77,15 +80,17 @@ def _day(text: str) -> date:
 
 def _report(day: date) -> tuple[bytes, dict[str, Any]]:
     """The document of a day, and how long it may be kept."""
-    report = closed.report(day)
+    report = None if coordinated() else closed.report(day)
     return (_counted(day), UNTIL_IT_CHANGES) if report is None else (report, FOR_EVER)
 
 
-def _corrections(day: date) -> list[Correction]:
-    found = closed.corrections(day)
+def _corrections(day: date) -> tuple[list[Correction], list[int]]:
+    """What corrects a day, and, across shards, whose each of it is."""
+    of_shards = across.corrections(day) if coordinated() else []
+    found = [each.correction for each in of_shards] if coordinated() else closed.corrections(day)
     if not found:
         _begun(day)
-    return found
+    return found, [each.shard for each in of_shards]
 
 
 def _begun(day: date) -> None:
@@ -99,6 +104,9 @@ def _counted(day: date) -> bytes:
     if not found.counts:
         _begun(day)
     env = settings.ENV
+    if coordinated():
+        origins = {shard: key.name for shard, key in shards.keys().items()}
+        return documents.day_across(day, env.report_time_zone, found, origins, across.reports(day))
     return documents.open_day(day, env.report_time_zone, verifier(env).name, found)
 
 

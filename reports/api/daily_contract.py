@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from core import problems
-from core.contract import problem_responses
+from core.contract import ACROSS, ShardSizeSerializer, problem_responses
 from ledger.domain import weight
 from reports.api import documents, parameters, shared
 from reports.closed import Correction
@@ -47,6 +47,7 @@ class DailyReportsSerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField(help_text="The size of the log's tree whose leaves are counted.")
     total = serializers.IntegerField(help_text="The sum of all days.")
     days = ListedDaySerializer(many=True, help_text="In order; a day with neither numbers nor a report is left out.")
+    shards = ShardSizeSerializer(many=True, required=False, help_text=ACROSS)
 
     def get_fields(self) -> dict[str, Any]:
         """With `from`, which no attribute of Python's can be called."""
@@ -62,12 +63,23 @@ class DayCellSerializer(serializers.Serializer[Any]):
     weight_band = serializers.IntegerField(min_value=0, max_value=weight.HIGHEST, help_text=shared.WEIGHT_BAND)
 
 
+class ShardReportSerializer(ShardSizeSerializer):
+    """What a day over several shards has of one."""
+
+    origin = serializers.CharField(help_text="The name of its log.")
+    report = serializers.RegexField(
+        "^[0-9a-f]{64}$", allow_null=True, help_text="SHA-256 of its report, which it answers with; null: none yet."
+    )
+
+
 class DailyReportSerializer(serializers.Serializer[Any]):
     """One day: a report, or, of the same form, an open day."""
 
     counts = DayCellSerializer(many=True, help_text="In order of route and weight band; none is 0.")
     day = serializers.DateField(help_text="A day of the time zone.")
-    origin = serializers.CharField(help_text="The log's name, as its checkpoints have it.")
+    origin = serializers.CharField(
+        allow_null=True, help_text="The log's name, as its checkpoints have it; null: there are several."
+    )
     root = serializers.RegexField(  # type: ignore[assignment]  # a field that DRF's own attribute shadows
         "^[0-9a-f]{64}$", allow_null=True, help_text="Of the tree; null: the day is open."
     )
@@ -79,8 +91,12 @@ class DailyReportSerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField(help_text="The size of the log's tree whose leaves are counted.")
     time_zone = serializers.CharField(help_text="Whose day this is, by its IANA name.")
     total = serializers.IntegerField(help_text="All numbers of the day.")
-    type = serializers.ChoiceField(["daily-report", "open-day"], help_text="`daily-report`: the day is closed.")
+    type = serializers.ChoiceField(
+        ["daily-report", "open-day", "day-of-shards"],
+        help_text="`daily-report`: the day is closed. `day-of-shards`: counted over several logs.",
+    )
     version = serializers.IntegerField(help_text="Of the document's form.")
+    shards = ShardReportSerializer(many=True, required=False, help_text=ACROSS)
 
 
 class CorrectionDocumentSerializer(serializers.Serializer[Any]):
@@ -101,6 +117,7 @@ class DailyCorrectionSerializer(serializers.Serializer[Any]):
 
     digest = serializers.RegexField("^[0-9a-f]{64}$", help_text="SHA-256 of the document as it stands here.")
     document = CorrectionDocumentSerializer(help_text="Canonical JSON (RFC 8785).")
+    shard = serializers.IntegerField(required=False, help_text="Whose report it corrects, where there are several.")
 
 
 class DailyCorrectionsSerializer(serializers.Serializer[Any]):
@@ -230,7 +247,7 @@ CORRECTIONS: Final[dict[str, Any]] = {
         **problem_responses(
             f"{_PATH}/{_DAY}/corrections",
             *(problems.INVALID_PARAMETERS, *_KEYED, problems.NOT_FOUND),
-            *(problems.LOG_INCONSISTENT, problems.DATABASE_UNAVAILABLE),
+            *(problems.LOG_INCONSISTENT, problems.DATABASE_UNAVAILABLE, problems.SHARD_UNAVAILABLE),
             flaws=[
                 {
                     "parameter": "format",

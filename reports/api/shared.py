@@ -10,7 +10,9 @@ from core import problems
 from ledger.domain import weight
 from reports.api import files, parameters
 
-COUNTED: Final = (problems.LOG_INCONSISTENT, problems.DATABASE_UNAVAILABLE, problems.OTHER_TIME_ZONE)
+COUNTED: Final = (
+    *(problems.LOG_INCONSISTENT, problems.DATABASE_UNAVAILABLE, problems.SHARD_UNAVAILABLE, problems.OTHER_TIME_ZONE),
+)
 """What keeps anything from being counted."""
 
 FORM: Final = (

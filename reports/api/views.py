@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -70,6 +71,7 @@ def _counts(customer: str, tags: list[bytes], asked: parameters.OfCustomer) -> H
             "total": sum(row[-1] for row in found.rows),
             "rows": [_ROWS[asked.by](*row) for row in found.rows],
         }
+        | ({"shards": [msgspec.structs.asdict(each) for each in found.shards]} if found.shards else {})
     )
 
 

@@ -83,12 +83,12 @@ def _listed(given: dict[str, Any], cursor: str | None) -> dict[str, Any]:
         raise AssertionError("What the form lets through, the filters do.")
     chosen = filters.chosen
     context = msgspec.json.encode(("console", chosen), order="sorted")
-    extent, place = asked.unsealed(cursor, context)
+    extents, place = asked.unsealed(cursor, context)
     query = Query(
         filters.qs,
         chosen.get("issued_after"),
         chosen.get("issued_before"),
-        extent or places.published(),
+        places.published() if extents is None else extents,
         descending=True,
     )
     wanted = Asked(query, asked.JSON, place, _ROWS, context)
@@ -100,7 +100,7 @@ def _listed(given: dict[str, Any], cursor: str | None) -> dict[str, Any]:
 
     return {
         "rows": [_row(leaf) for leaf in found.leaves],
-        "size": f"{query.extent.size:,}",
+        "size": f"{places.size(query.extents):,}",
         "newer": link(wanted.cursor(found.previous)),
         "older": link(wanted.cursor(found.following)),
         "filtered": bool(kept),

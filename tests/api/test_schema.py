@@ -52,18 +52,19 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
 
 
 ANYWHERE = set(EVERYWHERE) | {problems.DATABASE_UNAVAILABLE}
-LOG = ANYWHERE | {problems.LOG_INCONSISTENT}
+ACROSS = ANYWHERE | {problems.SHARD_UNAVAILABLE}
+LOG = ACROSS | {problems.LOG_INCONSISTENT}
 COUNTED = LOG | {problems.OTHER_TIME_ZONE}
 ASKED_FOR_A_KEY = {problems.UNAUTHORIZED, problems.TOO_MANY_WRONG_KEYS, problems.MISSING_SCOPE}
 KEYED = ASKED_FOR_A_KEY | {problems.OTHER_CUSTOMER}
-NUMBER = ANYWHERE | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
-GATED = LOG | KEYED | {problems.BEYOND_THE_TREE}
+NUMBER = ACROSS | {problems.UNKNOWN_NUMBER, problems.CHECK_CHARACTER, problems.INVALID_PARAMETERS}
+GATED = ANYWHERE | KEYED | {problems.LOG_INCONSISTENT, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH}
 DESCRIBED: dict[str, set[problems.Problem]] = {
     "GET /next-tracking-number": ANYWHERE
     | KEYED
     | {problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.BODY_NOT_ALLOWED, problems.UNINTENDED}
     | {problems.IDEMPOTENCY_KEY_REUSED, problems.QUOTA_EXCEEDED, problems.OVERLOADED, problems.SHUTTING_DOWN}
-    | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE, problems.ISSUES_ELSEWHERE},
     "GET /checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
     # A key that is bound to another customer is answered as if there were nothing.
@@ -92,7 +93,7 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     | {problems.MALFORMED_BODY, problems.INVALID_PARAMETERS, problems.INVALID_HEADER, problems.LENGTH_REQUIRED}
     | {problems.BODY_TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE, problems.IDEMPOTENCY_KEY_REUSED, problems.OVERLOADED}
     | {problems.CALL_EXCEEDS_QUOTA, problems.QUOTA_EXCEEDED}
-    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE},
+    | {problems.SHUTTING_DOWN, problems.ISSUING_REFUSED, problems.RESTORED_DATABASE, problems.ISSUES_ELSEWHERE},
 }
 
 
@@ -130,7 +131,8 @@ def test_the_examples_of_the_lists_filters_are_a_list_that_is_answered_as_descri
     answer = ask(lane_port, path(**examples), **bearer(make_key(database, "audit")))
     assert answer.status_code == 200
     page, listed = (document["components"]["schemas"][name] for name in ("TrackingNumberPage", "Listed"))
-    assert list(answer.json()) == list(page["properties"])
+    assert list(answer.json()) == [name for name in page["properties"] if name in page["required"]]
+    assert set(page["properties"]) - set(page["required"]) == {"shards"}
     contents = operation["responses"]["200"]["content"]
     (shown,) = contents["application/json"]["examples"].values()
     assert list(shown["value"]["results"][0]) == list(listed["properties"])

@@ -74,7 +74,7 @@ def test_counts_are_those_of_one_group_by_wherever_the_roll_up_stands(database: 
                 for period in PERIODS:
                     for by, keys in _KEYS.items():
                         expected = recount(database, keys, zone, period, tags)
-                        assert customers.count(tags, period, by) == (EVENTS, expected)
+                        assert customers.count(tags, period, by)[:2] == (EVENTS, expected)
             within = Period(FIRST, END)
             totals = recount(database, "day", zone, within, None)
             assert [(day.day, day.total) for day in daily.listed(Period(FIRST, END)).days] == totals

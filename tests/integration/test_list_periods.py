@@ -31,7 +31,7 @@ def _filled(database: Database) -> None:
 @pytest.fixture
 def events(_filled: None, db: None) -> list[tuple[int, datetime]]:  # noqa: ARG001  # made in this order
     """Serial and time of every event that is in the log."""
-    sealed = places.published().size
+    sealed = places.size(places.published())
     assert sealed < EVENTS
     found = list(IssuanceEvent.objects.order_by("serial").values_list("serial", "requested_at"))
     return found[:sealed]  # filling seals blocks in their order

@@ -69,7 +69,8 @@ def plans(texts: dict[str, str], *, descending: bool, **options: bool) -> Iterat
     assert not filters.flaws
     after, before = filters.chosen.get("issued_after"), filters.chosen.get("issued_before")
     query = Query(filters.qs, after, before, published(), descending)
-    for stretch in divided(query.extent.top, after, before):
+    (extent,) = query.extents
+    for stretch in divided(extent, after, before):
         events = listing.ahead(query, stretch, None)
         assert events is not None
         page = events.values_list(*listing.COLUMNS)[:LIMIT]

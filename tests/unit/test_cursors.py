@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from core import cursors
 from core.cursors import CursorError
+from ledger.api import asked
+from ledger.domain.serial import SHARDS
 
 PLACES = st.binary(max_size=40)
 
@@ -54,3 +56,10 @@ def test_another_service_gives_other_cursors() -> None:
     cursor = cursors.seal(b"place", b"a list")
     with override_settings(SECRET_KEY="another-" * 8), pytest.raises(CursorError):
         cursors.unseal(cursor, b"a list")
+
+
+def test_a_place_in_a_list_over_all_shards_fits() -> None:
+    place = bytes(asked._PLACE.size + SHARDS * asked._EXTENT.size)
+    cursor = cursors.seal(place, b"")
+    assert cursors.unseal(cursor, b"") == place
+    assert len(cursor) == 716

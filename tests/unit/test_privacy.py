@@ -18,6 +18,7 @@ PSEUDONYMOUS = [
 REDIRECTED = {
     "logs.py": "the fixture `heard`, which hands on what it reads",
     "support/sealing.py": "handed on",
+    "support/shards.py": "handed on",
     "faults/test_fence.py": "handed on",
     "integration/test_api_key_commands.py": "handed on",
     "integration/test_embedded.py": "handed on, but for what `make run` prints before it serves",
