@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from django.conf import settings
+
 from issuance import runtime
 from issuance.domain.errors import (
     CollisionError,
@@ -38,6 +40,8 @@ _NOT_YET: Final = "No serials are leased yet. That takes a second; if it stays s
 
 def checks() -> Mapping[str, str | None]:
     """What is looked at, and of each a sentence on what to do, or None (core.health)."""
+    if settings.ENV.coordinator:
+        return {}  # it issues nothing
     issues, refusal = runtime.state()
     found: dict[str, str | None] = dict.fromkeys((_LEASE, _FENCE))
     if refusal is not None:

@@ -46,12 +46,14 @@ _UNCOUNTED: Final = """
 
 
 def read() -> list[tuple[Reading, float]]:
-    """All readings.
+    """All readings; of a coordinator its size, since each shard's own instances tell the rest.
 
     Raises:
         django.db.Error: the database can't be read.
         ledger.log.LogError: a table has no row that it must have.
     """
+    if settings.ENV.coordinator:
+        return [(metrics.DATABASE_SIZE, _one("SELECT pg_database_size(current_database())"))]
     return [*_log(), *_checks(), *_space()]
 
 

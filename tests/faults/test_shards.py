@@ -135,6 +135,14 @@ def test_a_number_is_looked_up_as_its_own_shard_does(world: World) -> None:
             assert found == ask(issuer.port, f"{PATH}/{number}", **bearer(key)).json()
 
 
+def test_an_instance_that_reads_all_shards_is_ready_and_can_be_scraped(world: World) -> None:
+    ready = ask(world.reader.port, "/readyz")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    scraped = ask(world.reader.port, "/metrics", **bearer(make_key(world.two.database, "operate"))).text
+    assert "\ntracking_database_up 1.0\n" in scraped
+    assert "\ntracking_database_size_bytes " in scraped
+
+
 def test_a_customers_key_opens_that_customers_numbers_alone(world: World) -> None:
     own = make_key(world.two.database, "audit", customer=CUSTOMER)
     theirs = {row["tracking_number"] for row in world.asked(f"{PATH}?customer_id={CUSTOMER}&limit=5")["results"]}
