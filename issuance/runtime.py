@@ -113,7 +113,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     callers = LoopCallers(deadline=env.deadline, most=env.queue_limit)
     issuer = make_issuer(writer, keys, callers, requires_key=env.issuance_requires_key)
     bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
-    _running = _Running(issuer, BulkIssuer(bulk_writer, keys), writer, asyncio.get_running_loop())
+    _running, _ended = _Running(issuer, BulkIssuer(bulk_writer, keys), writer, asyncio.get_running_loop()), False
     telling = asyncio.get_running_loop().create_task(_tell(writer))
     try:
         yield issuer
