@@ -86,7 +86,7 @@ def numbering(env: Env) -> Numbering:
 @contextlib.asynccontextmanager
 async def issuing() -> AsyncIterator[Issuer]:
     """An issuer for as long as the context lives; leaving it drains the queue."""
-    global _running, _ended  # noqa: PLW0603  # one process, one writer: that is what a process-wide name is for
+    global _running, _ended  # one process, one writer: that is what a process-wide name is for
     env: Env = settings.ENV
     numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
