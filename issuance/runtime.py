@@ -109,7 +109,7 @@ def serial_of(number: str) -> int | None:
 @contextlib.asynccontextmanager
 async def issuing() -> AsyncIterator[Issuer]:
     """An issuer for as long as the context lives; leaving it drains the queue."""
-    global _running, _ended  # noqa: PLW0603  # one process, one writer: that is what a process-wide name is for
+    global _running, _ended  # one process, one writer: that is what a process-wide name is for
     env: Env = settings.ENV
     numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
@@ -147,7 +147,8 @@ async def issuing() -> AsyncIterator[Issuer]:
     )
     bulk_writer = BulkWriter(open_session, numbers, deadline=env.deadline)
     counting = None if limits is None else limits.throttle
-    _running = _Running(issuer, BulkIssuer(bulk_writer, keys, limits), writer, counting, asyncio.get_running_loop())
+    bulk = BulkIssuer(bulk_writer, keys, limits)
+    _running, _ended = _Running(issuer, bulk, writer, counting, asyncio.get_running_loop()), False
     told = Telling(writer, counting)
     telling = asyncio.get_running_loop().create_task(told.go_on())
     try:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,8 +30,10 @@ def test_a_wrong_setting_is_one_sentence(setting: dict[str, str], sentence: str)
     assert ended.stderr.count("\n") == 1
 
 
-def test_workers_whose_master_was_killed_let_go_of_the_port(database: Database, service: ServiceFactory) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
+def test_workers_whose_master_was_killed_let_go_of_the_port(
+    database: Database, service: ServiceFactory, tmp_path: Path
+) -> None:
+    running = service(database, WEB_CONCURRENCY="2", TMPDIR=str(tmp_path))  # where nobody is left to tidy up
     workers = running.worker_pids
     assert len(workers) == 2
     os.kill(running.pid, signal.SIGKILL)
