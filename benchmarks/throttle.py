@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from benchmarks import cpu, load, orders, record, targets
 from benchmarks.database import Cluster
-from benchmarks.run import WARM_UP, NotCountedError
+from benchmarks.run import NotCountedError
 from benchmarks.running import Running
 from benchmarks.targets import PORT, WORKERS
 from core.embedded.valkey import Valkey
@@ -14,6 +14,8 @@ from core.embedded.valkey import Valkey
 CONNECTIONS: Final = 64
 ADDRESSES: Final = 1_000
 GOAL: Final = 0.15
+_WARM_UP: Final = 6
+"""Seconds, so that most of the callers have been seen by both processes."""
 _DATABASE: Final = "throttle"
 
 
@@ -90,7 +92,7 @@ def _run(cluster: Cluster, valkey: Valkey, kind: Kind, seconds: int) -> Cost:
     environment = cluster.environment(_DATABASE) | given | kind.settings
     log = cluster.folder / "service.log"
     with Running(targets.SERVICE, environment, log) as running:
-        load.run(PORT, CONNECTIONS, WARM_UP, work, "repeated", addresses=kind.addresses)
+        load.run(PORT, CONNECTIONS, _WARM_UP, work, "repeated", addresses=kind.addresses)
         rows = cluster.rows(_DATABASE)
         roots = [running.pid, cluster.server.pid, valkey.pid]
         before = [cpu.used(pid or 0) for pid in roots]

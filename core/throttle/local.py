@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from core.throttle.domain import TOKEN, Policy, Taken, full, refilled, wait
 from core.throttle.store import Ask, Given, Keys
 
-HELD: Final = 2.5
+HELD: Final = 5.0
 """Seconds after which tokens that nobody has used are given back; twice that at most."""
 GATHER: Final = 0.01
 """Seconds in which slices that nobody waits for yet are gathered for one round trip."""
