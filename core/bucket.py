@@ -30,6 +30,9 @@ _FIRST_PAUSE: Final = 0.05
 _PAGE: Final = 1000
 """Most objects that S3 deletes by one request."""
 _TRY_AGAIN: Final = {408, 429}
+_UNMET: Final = {404, 409, 412}
+"""A condition does not hold: there is no such object, somebody else writes it now, or has written it."""
+_NOT_IMPLEMENTED: Final = 501
 
 
 class BucketError(Exception):
@@ -155,7 +158,7 @@ class Bucket:
             try:
                 return self._put(name, content, **_condition(before))
             except (ClientError, BotoCoreError) as error:
-                if not (_passing(error) or _status(error) in {404, 409, 412}):
+                if not (_passing(error) or _status(error) in _UNMET):
                     raise self._error(error) from error
                 failure = error
             found = self.read(name, until)
@@ -174,17 +177,19 @@ class Bucket:
         if self._conditional:
             return
         name = f"private/probe-{secrets.token_hex(8)}"
-        self._try(lambda: self._put(name, b"1"))
+        no_such_tag = _condition(f'"{"0" * 32}"')
         try:
-            for condition in (_condition(None), _condition('"00000000000000000000000000000000"')):
-                if not self._try(lambda condition=condition: self._is_refused(name, condition)):  # type: ignore[misc]
-                    raise BucketError(
-                        f"The store of {self} has no conditional writes (If-None-Match, If-Match), so it can't tell "
-                        "whether somebody else writes. Choose another store: FENCE may be redis://…, and PUBLICATION "
-                        "a folder."
-                    )
+            # The first: until August 2025 MinIO wrote what was not there under any tag (minio/minio#21526).
+            heeded = self._refuses(name, no_such_tag)
+            self._try(lambda: self._put(name, b"1"))
+            heeded = heeded and self._refuses(name, no_such_tag) and self._refuses(name, _condition(None))
         finally:
             self.remove([name])
+        if not heeded:
+            raise BucketError(
+                f"The store of {self} has no conditional writes (If-None-Match, If-Match), so it can't tell whether "
+                "somebody else writes. Choose another store: FENCE may be redis://…, and PUBLICATION a folder."
+            )
         self._conditional = True
 
     def names(self, prefix: str) -> list[str]:
@@ -209,14 +214,19 @@ class Bucket:
             except (ClientError, BotoCoreError):
                 return
 
-    def _is_refused(self, name: str, condition: Mapping[str, str]) -> bool:
-        try:
-            self._put(name, b"2", **condition)
-        except ClientError as error:
-            if _status(error) in {412, 501}:
-                return _status(error) == 412  # noqa: PLR2004  # Precondition Failed; 501: Not Implemented
-            raise
-        return False
+    def _refuses(self, name: str, condition: Mapping[str, str]) -> bool:
+        """Whether the store refuses a write under a condition that does not hold."""
+
+        def put() -> bool:
+            try:
+                self._put(name, b"2", **condition)
+            except ClientError as error:
+                if _status(error) in _UNMET or _status(error) == _NOT_IMPLEMENTED:
+                    return _status(error) in _UNMET and _code(error) != "NoSuchBucket"
+                raise
+            return False
+
+        return self._try(put)
 
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self._name, "Key": self._prefix + name}
@@ -294,4 +304,4 @@ def _code(error: ClientError) -> str:
 def _passing(error: Exception) -> bool:
     """Whether another try may help: nothing was answered, or the store says that it is its own fault."""
     status = _status(error)
-    return not isinstance(error, ClientError) or status in _TRY_AGAIN or (status >= 500 and status != 501)  # noqa: PLR2004
+    return not isinstance(error, ClientError) or status in _TRY_AGAIN or (status >= 500 and status != _NOT_IMPLEMENTED)  # noqa: PLR2004

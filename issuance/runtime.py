@@ -72,7 +72,7 @@ def fence(env: Env) -> Fence:
     if env.fence is None:
         if env.embedded:
             return FileFence(env.data_dir / "fence")
-        raise SettingsError("Production needs FENCE, outside the database's volume; see README.md, Settings.")
+        raise SettingsError("Production needs FENCE, a file, Redis or bucket off the database's volume; see README.md.")
     if env.fence.startswith("s3://"):
         from issuance.fence_bucket import BucketFence  # noqa: PLC0415  # boto3 takes 50 MB, which a file does not need
 

@@ -67,7 +67,9 @@ def place(env: Env) -> Publication:
 
         return bucket.BucketPublication(env.publication, env, env.publication_seconds or bucket.PACE)
     if env.publication is None and not env.embedded:
-        raise SettingsError("Production needs PUBLICATION, off the database's volume; see README.md, Settings.")
+        raise SettingsError(
+            "Production needs PUBLICATION, a folder or bucket off the database's volume; see README.md."
+        )
     folder = secrets.publication(env.data_dir) if env.publication is None else Path(env.publication)
     return Folder(folder, env.publication_seconds or FOLDER_PACE)
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -255,13 +254,3 @@ def test_while_the_bucket_is_away_sessions_issue_new_ones_wait_and_both_go_on_wh
             bucket.back()
             assert len(asyncio.run(load(late.port, 20, patience=20)).numbers) == 20
             until_published(own, 60)
-
-
-def test_a_bucket_is_not_written_to_more_often_than_its_pace(
-    own: Database, bucket: Store, outside: dict[str, str]
-) -> None:
-    with start(own, outside) as running, seal(own, outside):
-        begun = time.monotonic()
-        while len(bucket.checkpoints) < 4:
-            asyncio.run(load(running.port, 10, connections=2))
-            assert len(bucket.checkpoints) <= 1 + (time.monotonic() - begun)

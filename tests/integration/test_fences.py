@@ -263,16 +263,16 @@ def test_a_login_that_may_not_look_or_has_the_wrong_password_is_told_so_and_no_m
         assert "hunter" not in str(refused.value)
 
 
-def test_a_store_without_conditional_writes_is_refused(bucket: Store) -> None:
-    fence = runtime.fence(load({"FENCE": f"s3://{BUCKET}/unconditional", **bucket.settings}))
-    bucket.conditional = False
-    try:
+@pytest.mark.parametrize(("fault", "value"), [("conditional", False), ("creates", True)])
+def test_a_store_that_does_not_heed_all_conditions_is_refused(
+    bucket: Store, monkeypatch: pytest.MonkeyPatch, fault: str, value: object
+) -> None:
+    fence = runtime.fence(load({"FENCE": f"s3://{BUCKET}/{fault}/fence", **bucket.settings}))
+    with monkeypatch.context() as broken:
+        broken.setattr(bucket, fault, value)
         with pytest.raises(FenceError, match=r"has no conditional writes .* FENCE may be redis://"):
             fence.create(START)
-    finally:
-        bucket.conditional = True
-    assert "unconditional" not in bucket.objects()
-    assert not [name for name in bucket.objects() if "probe" in name], "what was tried out is removed"
+    assert bucket.objects(f"{fault}/") == {}, "what was tried out is removed"
     fence.create(START)
 
 

@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from core.bucket import Timing
 from core.env import SettingsError, load
-from ledger import publication, publication_bucket, runtime
+from ledger import publication, publication_bucket, runtime, standby
+from ledger.domain.note import SignerKey
 from ledger.domain.tiles import WIDTH, Place, Tile
 from ledger.publication import CHECKPOINT, Publication, PublicationAwayError, PublicationError
 from tests.support.store import BUCKET, Fault, Request, Store, store
@@ -286,3 +289,29 @@ def test_each_publication_has_a_pace_of_its_own_unless_somebody_sets_it(address:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     assert runtime.place(load({"PUBLICATION": address, **keys})).pace == pace
     assert runtime.place(load({"PUBLICATION": address, "PUBLICATION_SECONDS": "0.5", **keys})).pace == 0.5
+
+
+class Stopped(Exception):  # noqa: N818  # no error: the end of a test's sealer
+    """It has slept often enough."""
+
+
+@pytest.mark.parametrize("pace", [0.25, 1.0])
+def test_a_sealer_with_nothing_left_to_do_sleeps_until_its_pace_lets_it_publish_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pace: float
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            raise Stopped
+
+    monkeypatch.setattr(standby, "time", SimpleNamespace(monotonic=lambda: 7.0, sleep=sleep))
+    monkeypatch.setattr(standby, "_is_of_shard", lambda *_: True)
+    sealer: Any = SimpleNamespace(tick=lambda: 3, behind=lambda _appended: False)
+    connection: Any = None
+    key = SignerKey("log.test/tracking", bytes(32))
+    work = standby.Work("", key, publication.Folder(tmp_path, pace), 0, allow_unsafe=True)
+    with pytest.raises(Stopped):
+        standby._seal(sealer, connection, work)
+    assert slept == [pace] * 3

@@ -302,7 +302,7 @@ def test_another_key_is_refused(database: Database, running: Service) -> None:
     [
         ({"LEDGER_KEY": VERIFIER}, "The sealer needs the signing half of LEDGER_KEY, which begins with PRIVATE+KEY+."),
         ({"LEDGER_KEY": LEDGER_KEY.replace("tracking", "trackers")}, "Setting LEDGER_KEY: The key's id is "),
-        ({"PUBLICATION": ""}, "Production needs PUBLICATION, a folder off the database's volume"),
+        ({"PUBLICATION": ""}, "Production needs PUBLICATION, a folder or bucket off the database's volume"),
         ({"LEDGER_KEY": ""}, "Production (DATABASE_URL is set) needs LEDGER_KEY"),
         ({"LEDGER_KEY": "no key"}, "Setting LEDGER_KEY"),
     ],

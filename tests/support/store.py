@@ -49,6 +49,8 @@ class Store:
         """Asked of each request."""
         self.conditional = True
         """Whether the store heeds If-Match and If-None-Match; many did not for long."""
+        self.creates = False
+        """Whether it writes what is not there under any If-Match, as MinIO's did until August 2025."""
         self.asked: Counter[str] = Counter()
         """Requests by method."""
         self.made: Counter[Fault] = Counter()
@@ -149,10 +151,14 @@ class Store:
             await reader.read()
         return answer if fault is None else b""
 
+    def _has(self, request: Request) -> bool:
+        name = request.path.removeprefix(f"/{BUCKET}/")
+        return bool(self.client.list_objects_v2(Bucket=BUCKET, Prefix=name)["KeyCount"])
+
     async def _forward(self, request: Request) -> bytes:
         """Ask moto: one request at a time, since it compares and then swaps, with room in between for others."""
         headers = {name: value for name, value in request.headers.items() if name not in {"expect", "connection"}}
-        if not self.conditional:
+        if not self.conditional or (self.creates and not self._has(request)):
             headers = {name: value for name, value in headers.items() if name not in {"if-match", "if-none-match"}}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         async with self._turn:
