@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from ledger.domain.note import SignerKey
 from ledger.domain.serial import shard_of
 from tests.support import daily, shards
 from tests.support.keys import bearer, make_key
+from tests.support.keys import manage as run
 from tests.support.lists import NUMBERING, PATH, follow
 from tests.support.load import Outcome, load
 from tests.support.processes import children, eventually
@@ -258,6 +260,12 @@ def cells(document: dict[str, Any]) -> Counter[tuple[Any, ...]]:
     return Counter({(c["origin"], c["destination"], c["weight_band"]): c["count"] for c in document["counts"]})
 
 
+def test_counts_are_followed_to_where_a_rebuild_has_put_them(world: World) -> None:
+    before = world.asked(STATS), world.asked(daily.PATH)
+    run(world.two.shards[0].database, "rebuild_reports")
+    assert (world.asked(STATS), world.asked(daily.PATH)) == before
+
+
 def test_nothing_is_issued_where_both_are_read_and_no_log_is_served_as_if_there_were_one(world: World) -> None:
     port = world.reader.port
     issuing = make_key(world.two.database, "issue")
@@ -350,6 +358,36 @@ def test_a_shard_that_hangs_is_waited_for_as_long_as_the_coordinator_is_told_to(
         assert time.monotonic() - began >= STATEMENT_SECONDS
         assert world.asked(f"{PATH}/{there}")["tracking_number"] == there
     assert world.asked(f"{PATH}/{lost}")["tracking_number"] == lost
+
+
+def test_a_day_is_closed_once_each_shard_has_written_its_report(world: World) -> None:
+    today = datetime.now(UTC).date()
+    path = f"{daily.PATH}/{today}"
+    for last, shard in enumerate(world.two.shards):
+        until_settled(shard)
+        daily.close(shard.database, f"{today + timedelta(days=1)}T01:00:00Z")
+        assert [day["closed"] for day in world.asked(daily.PATH)["days"]] == [last == 1]
+        digests = [each["report"] for each in world.asked(path)["shards"]]
+        assert [digest is not None for digest in digests] == [True, last == 1]
+    reports = [ask(issuer.port, path, **bearer(key)) for issuer, key in zip(world.issuers, world.keys, strict=True)]
+    assert digests == [sha256(report.content).hexdigest() for report in reports]
+
+    late = asyncio.run(load(world.issuers[1].port, 20))
+    until_settled(world.two.shards[1])
+    (day,) = world.asked(daily.PATH)["days"]
+    assert day["corrections"] == len(late.numbers) == 20
+    daily.step(world.two.shards[1].database)
+    found = world.asked(f"{path}/corrections")
+    assert (found["total"], [each["shard"] for each in found["corrections"]]) == (20, [1])
+    assert world.asked(daily.PATH)["days"] == [day]
+
+
+def until_settled(shard: Shard) -> None:
+    """Return once all that the shard has issued is published."""
+    with psycopg.connect(shard.database.owner_url) as session:
+        row = session.execute("SELECT count(*) FROM issuance_event").fetchone()
+        assert row is not None
+    until_published(shard.database, row[0])
 
 
 @contextmanager

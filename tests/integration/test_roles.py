@@ -295,8 +295,22 @@ def test_everything_in_the_schema_belongs_to_the_owner_who_can_not_log_in(sessio
 def test_the_refusals_run_with_a_fixed_search_path_and_only_as_triggers(sessions: dict[str, Session]) -> None:
     functions = sessions["superuser"].execute("""
         SELECT proname, proconfig, proacl::text, prosecdef, prorettype::regtype::text
-          FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname""")
+          FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname NOT LIKE 'count%' ORDER BY proname""")
     assert functions.fetchall() == [
         (name, ["search_path=pg_catalog, pg_temp"], "{tracking_owner=X/tracking_owner}", False, "trigger")
         for name in ("refuse_change", "refuse_shrinking")
     ]
+
+
+def test_what_counts_for_a_coordinator_has_the_rights_of_the_auditor_who_asks(sessions: dict[str, Session]) -> None:
+    functions = sessions["superuser"].execute("""
+        SELECT proname, proacl::text, prosecdef, provolatile
+          FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'count%' ORDER BY proname""")
+    acl = "{tracking_owner=X/tracking_owner,tracking_auditor=X/tracking_owner}"
+    assert functions.fetchall() == [
+        (name, acl, False, "s") for name in ("count_position", "count_stretches", "count_total", "count_usage")
+    ]
+    for view in ("shard_leaf", "shard_log", "shard_sealed", "shard_tile", "shard_usage", "shard_total"):
+        for who in set(EVERYBODY) - {"auditor"}:
+            with pytest.raises(InsufficientPrivilege):
+                sessions[who].execute(f"SELECT FROM {view}")
