@@ -82,7 +82,7 @@ async def load(
             left -= 1
             try:
                 stream = stream or await asyncio.open_connection("127.0.0.1", port)
-                answer = await _ask(*stream, next(orders))
+                answer = await ask(*stream, next(orders))
                 if answer.status == 503 and time.monotonic() < patient_until:
                     left += 1
                     await asyncio.sleep(0.2)
@@ -103,8 +103,11 @@ async def load(
     return Outcome(answers, broken)
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, order: bytes) -> Answered:
-    writer.write(b"GET %s?%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (PATH.encode(), order))
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, order: bytes, headers: bytes = b""
+) -> Answered:
+    """One request on a connection that is kept; ``headers`` are whole lines."""
+    writer.write(b"GET %s?%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (PATH.encode(), order, headers))
     head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
     length = next(int(line.split(b":")[1]) for line in head if line.lower().startswith(b"content-length"))
     body = await reader.readexactly(length)

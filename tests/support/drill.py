@@ -1,0 +1,336 @@
+"""A whole service under load whose parts are killed: PostgreSQL that keeps what it commits, web, sealers, workers.
+
+What ends is started again, as an orchestrator does, and nothing else is done for it. Clients write down each answer
+(tests.support.asking); after each fault the checker compares these with the ledger.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import msgspec
+import psycopg
+
+from core.embedded.process import Process
+from core.embedded.valkey import Valkey
+from tests.logs import LOGS
+from tests.plugin import ROOT, Cluster, Database, HeardServer
+from tests.support import ledger, naive_log, ticking
+from tests.support.asking import CLIENTS
+from tests.support.checker import Checker, check_checkpoints
+from tests.support.processes import alive, eventually, family
+from tests.support.proxy import Wire, wire
+from tests.support.record import Line, Reader
+from tests.support.sealing import COMMAND as SEAL
+from tests.support.sealing import published
+from tests.support.service import free_port, manage
+from tests.support.ticking import counted
+
+RECOVERY_SECONDS = 30.0
+"""From the end of a fault until every client has numbers again, without a hand."""
+AGAIN = 0.5
+"""Seconds after which a program that ended is started again."""
+SLOW = 2.0
+"""A number that took longer was waited for."""
+WAL_BYTES = 160 << 20
+_GUNICORN = ("-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application")
+
+
+class Postgres(HeardServer):
+    """A durable PostgreSQL that is started again without waiting for it."""
+
+    def launch(self) -> None:
+        """Start it; it may end again."""
+        self._launch(self._take_home())
+
+
+class Kept:
+    """A program that is started again when it has ended."""
+
+    def __init__(self, running: Callable[[], bool], start: Callable[[], None]) -> None:
+        self._running = running
+        self._start = start
+        self._since = time.monotonic()
+
+    def keep(self) -> None:
+        """Start it, if that is due."""
+        if not self._running() and time.monotonic() > self._since + AGAIN:
+            self._start()
+            self._since = time.monotonic()
+
+
+class Program(Kept):
+    """A process of the service, and its log."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        LOGS.follow("the services", log)
+        self.log = log
+        self.past: list[int] = []
+        """All that ran before: none may live on."""
+        # A thread's end would end what it started: this is for the main thread, which does all in a drill.
+        program = ["/bin/sh", "-c", 'exec "$@" 2>>"$0"', str(log), sys.executable, *arguments]
+        given = {**os.environ, **environment}
+
+        def start() -> None:
+            self.process = Process(name, program, environment=given, folder=ROOT)
+
+        start()
+        super().__init__(lambda: self.process.running, start)
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs at present."""
+        return self.process.pid
+
+    def kill(self, pid: int, signal: int) -> None:
+        """End it or a child of it."""
+        self.past += family(pid)
+        os.kill(pid, signal)
+
+
+class Outcome(NamedTuple):
+    """What a fault came to: seconds until every client had numbers again, and the requests meanwhile."""
+
+    recovery: float
+    answered: int
+    failed: int
+
+
+class Drill:
+    """The service, its clients, and what they were answered."""
+
+    def __init__(self, folder: Path, seed: int, stack: ExitStack, faketime: Path | None) -> None:
+        """Start everything.
+
+        Args:
+            folder: with a short path, since sockets are in it.
+            seed: of all that is left to chance.
+            stack: stops it all.
+            faketime: the library, where the service's clock is to be set.
+        """
+        self.chance = random.Random(seed)
+        self.seed = seed
+        self.folder = folder
+        self.server = Postgres(folder / "postgres", durable=True)
+        self.cluster = Cluster(folder, self.server)
+        stack.callback(self.server.stop)
+        self.database = self.cluster.create()
+        self.wal = self._own_disk(stack)
+        self.wire: Wire = stack.enter_context(wire(None, self.database.url))
+        self.wired = self._over_the_wire()
+        self.port = free_port()
+        self.clock = folder / "clock"
+        self.clock.write_text("+0")
+        self._settings = self.wired.settings | {
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "2",
+            "LOG_LEVEL": "WARNING",
+            "ALLOW_UNSAFE_DATABASE": "0",
+        }
+        faked = {} if faketime is None else faked_clock(faketime, self.clock)
+        manage("init_allocator", self._settings)
+        self.broker = Valkey(folder / "v")
+        LOGS.follow("Valkey", folder / "v/log")
+        stack.enter_context(self.broker)
+        self.web = self._program(stack, "web", _GUNICORN, faked)
+        self.sealers = [self._program(stack, f"sealer{number}", SEAL, faked) for number in (1, 2)]
+        redis = {"REDIS_URL": self.broker.url}
+        for name, command in (("worker", ticking.WORKER), ("beat", ticking.BEAT)):
+            quick = [part.replace("core.celery", "tests.support.quick") for part in command]
+            self._program(stack, name, ["-m", *quick], faked | redis)
+        self._kept += [Kept(lambda: self.server.running, self.server.launch)]
+        self._kept += [Kept(lambda: self.broker.running, self.broker.start)]
+        self.record, self.seen = folder / "record", folder / "seen"
+        asking = ["-m", "tests.support.asking", str(self.port), str(self.record), str(self.seen), str(seed)]
+        self._until(self._answers, "the service answers")
+        self.clients = stack.enter_context(
+            Process("the clients", [sys.executable, *asking], environment=os.environ, folder=ROOT)
+        )
+        self.checker = Checker(self.database.owner_url)
+        self._reader = Reader(self.record)
+        self._unchecked: list[Line] = []
+        self._lines: list[Line] = []
+        self.until_recovered(time.monotonic())
+
+    _kept: list[Kept]
+
+    def pause(self, seconds: float) -> None:
+        """Let some time go by, in which what has ended is started again."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._keep()
+            time.sleep(0.02)
+
+    def run(self, fault: Callable[["Drill"], None]) -> Outcome:
+        """Let something happen at a random moment; return once every client has numbers again and all is sealed.
+
+        Asserts that nothing that was answered until then is twice, is missing or was altered.
+        """
+        self.pause(self.chance.uniform(0.2, 1.2))
+        self._look()
+        self._lines.clear()
+        fault(self)
+        over = time.monotonic()
+        recovery = self.until_recovered(over)
+        lines = list(self._lines)
+        self.until_sealed()
+        self.check()
+        return Outcome(recovery, sum(bool(line.number) for line in lines), sum(not line.number for line in lines))
+
+    def until_recovered(self, since: float) -> float:
+        """Return once every client has numbers again; seconds from ``since`` to the last failure, or answer waited for."""
+
+        def served() -> bool:
+            self._look()
+            last = self._last_failure()
+            good = {line.client for line in self._lines if line.asked > max(last, since)}
+            return len(good) == CLIENTS and time.monotonic() > max(last, since) + 1.0
+
+        self._until(served, "every client has numbers", RECOVERY_SECONDS)
+        return max(0.0, self._last_failure() - since)
+
+    def until_sealed(self) -> None:
+        """Return once all that is in the ledger now is published, and counted for the reports."""
+        issued = ledger.count(self.database.owner_url)
+        self._until(lambda: published(self.database) >= issued, f"{issued} leaves are published", RECOVERY_SECONDS)
+        self._until(lambda: counted(self.database) >= issued, f"{issued} leaves are counted", RECOVERY_SECONDS)
+
+    def check(self) -> None:
+        """Compare what was answered with the ledger."""
+        self._look()
+        lines, self._unchecked = self._unchecked, []
+        self.checker.take(lines)
+        assert not self.checker.faults, self.checker.faults[:10]
+
+    def finish(self) -> None:
+        """Stop the clients, and look at everything: answers, requests, reports, log, and all that a monitor saw."""
+        assert self.clients.stop(), "the clients did not stop"
+        self.until_sealed()
+        self.check()
+        self.checker.finish()
+        seen = [msgspec.json.decode(line, type=str) for line in self.seen.read_bytes().splitlines()]
+        assert len(seen) > 1
+        faults = self.checker.faults + check_checkpoints(seen, self.database.owner_url, naive_log.KEY)
+        assert not faults, faults[:10]
+        ticking.check_counts(self.database)
+        manage("verify_ledger", self._settings)
+        past = [pid for program in self._kept if isinstance(program, Program) for pid in program.past]
+        assert eventually(lambda: not alive(past)), f"processes that were ended live on: {alive(past)}"
+
+    def said(self) -> str:
+        """All that the service's processes have logged."""
+        return "".join(kept.log.read_text() for kept in self._kept if isinstance(kept, Program))
+
+    def problems(self) -> set[str]:
+        """The types of the problems that clients were answered since the last fault began."""
+        self._look()
+        return {line.problem for line in self._lines if line.problem}
+
+    def postgres_pids(self) -> list[int]:
+        """The processes of PostgreSQL, its first one first."""
+        first = self.server.pid
+        return [first, *(family(first) - {first})]
+
+    def _program(
+        self, stack: ExitStack, name: str, arguments: Sequence[str], more: Mapping[str, str]
+    ) -> Program:
+        made = Program(name, arguments, self._settings | more, self.folder / f"{name}.log")
+        stack.callback(lambda: made.process.stop())
+        self._kept = [*getattr(self, "_kept", []), made]
+        return made
+
+    def _own_disk(self, stack: ExitStack) -> Path | None:
+        """Give the write-ahead log a small file system of its own, as initdb --waldir does; only root can."""
+        place, log = self.folder / "wal", self.server.data / "pg_wal"
+        owner = self.server.data.stat()
+        place.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={WAL_BYTES},mode=700,uid={owner.st_uid}", "tmpfs", str(place)]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            return None
+        stack.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
+        self.server.stop()
+        shutil.copytree(log, place / "log")
+        for path in (place / "log", *(place / "log").rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid)
+        shutil.rmtree(log)
+        log.symlink_to(place / "log")
+        self.server.start()
+        stack.callback(self.server.stop)
+        return place
+
+    def _over_the_wire(self) -> Database:
+        names = ("url", "sealer_url", "reporter_url")
+        return replace(self.database, **{name: self.wire.url(getattr(self.database, name)) for name in names})
+
+    def _keep(self) -> None:
+        for each in self._kept:
+            each.keep()
+
+    def _until(self, holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._holds(holds):
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what} (seed {self.seed})"
+            self._keep()
+            time.sleep(0.05)
+
+    def _holds(self, holds: Callable[[], bool]) -> bool:
+        try:
+            return holds()
+        except psycopg.OperationalError:  # of a question of ours, to a server that is on its way
+            return False
+
+    def _answers(self) -> bool:
+        return eventually(lambda: _listens(self.port), 0.1)
+
+    def _look(self) -> None:
+        fresh = list(self._reader.fresh())
+        self._unchecked += fresh
+        self._lines += fresh
+
+    def _last_failure(self) -> float:
+        bad = (line.answered for line in self._lines if not line.number or line.answered > line.asked + SLOW)
+        return max(bad, default=0.0)
+
+
+@contextmanager
+def drill(seed: int, faketime: Path | None = None) -> Iterator[Drill]:
+    """A drill that runs for as long as the block."""
+    folder = Path(tempfile.mkdtemp(prefix="dr-"))
+    try:
+        with ExitStack() as stack:
+            yield Drill(folder, seed, stack, faketime)
+    finally:
+        LOGS.read()
+        shutil.rmtree(folder)
+
+
+def faked_clock(library: Path, file: Path) -> dict[str, str]:
+    """The environment of a process whose clock is off by what the file says, as `+1y` or `-1h`.
+
+    Only the time of day is: a monotonic clock and the times of files are those of the machine, as when it is set.
+    """
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
+
+
+def _listens(port: int) -> bool:
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
