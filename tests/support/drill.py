@@ -28,6 +28,7 @@ from tests.plugin import ROOT, Cluster, Database, HeardServer
 from tests.support import ledger, naive_log, ticking
 from tests.support.asking import CLIENTS
 from tests.support.checker import Checker, check_checkpoints
+from tests.support.clock import faked
 from tests.support.processes import alive, eventually, family
 from tests.support.proxy import Wire, wire
 from tests.support.record import Line, Reader
@@ -137,17 +138,17 @@ class Drill:
             "LOG_LEVEL": "WARNING",
             "ALLOW_UNSAFE_DATABASE": "0",
         }
-        faked = {} if faketime is None else faked_clock(faketime, self.clock)
+        skewed = {} if faketime is None else faked(faketime, self.clock)
         manage("init_allocator", self._settings)
         self.broker = Valkey(folder / "v")
         LOGS.follow("Valkey", folder / "v/log")
         stack.enter_context(self.broker)
-        self.web = self._program(stack, "web", _GUNICORN, faked)
-        self.sealers = [self._program(stack, f"sealer{number}", SEAL, faked) for number in (1, 2)]
+        self.web = self._program(stack, "web", _GUNICORN, skewed)
+        self.sealers = [self._program(stack, f"sealer{number}", SEAL, skewed) for number in (1, 2)]
         redis = {"REDIS_URL": self.broker.url}
         for name, command in (("worker", ticking.WORKER), ("beat", ticking.BEAT)):
             quick = [part.replace("core.celery", "tests.support.quick") for part in command]
-            self._program(stack, name, ["-m", *quick], faked | redis)
+            self._program(stack, name, ["-m", *quick], skewed | redis)
         self._kept += [Kept(lambda: self.server.running, self.server.launch)]
         self._kept += [Kept(lambda: self.broker.running, self.broker.start)]
         self.record, self.seen = folder / "record", folder / "seen"
@@ -312,20 +313,6 @@ def drill(seed: int, faketime: Path | None = None) -> Iterator[Drill]:
     finally:
         LOGS.read()
         shutil.rmtree(folder)
-
-
-def faked_clock(library: Path, file: Path) -> dict[str, str]:
-    """The environment of a process whose clock is off by what the file says, as `+1y` or `-1h`.
-
-    Only the time of day is: a monotonic clock and the times of files are those of the machine, as when it is set.
-    """
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "NO_FAKE_STAT": "1",
-    }
 
 
 def _listens(port: int) -> bool:
