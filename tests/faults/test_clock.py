@@ -11,7 +11,7 @@ from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import Database
 from tests.support import ledger, ticking
-from tests.support.clock import faked
+from tests.support.clock import LIBFAKETIME, faked
 from tests.support.filling import fill
 from tests.support.processes import eventually
 from tests.support.sealing import seal
@@ -21,7 +21,7 @@ EVENTS = 600
 
 @pytest.fixture(scope="module")
 def library(shared_library: Callable[[str, str], Path]) -> Path:
-    return shared_library("*/faketime/libfaketime.so.1", "libfaketime")
+    return shared_library(*LIBFAKETIME)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import msgspec
 import psycopg
 
 from core.embedded.process import Process
@@ -26,12 +25,11 @@ from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import ROOT, Cluster, Database, HeardServer
 from tests.support import ledger, naive_log, ticking
-from tests.support.asking import CLIENTS
 from tests.support.checker import Checker, check_checkpoints
 from tests.support.clock import faked
+from tests.support.crowd import Crowd
 from tests.support.processes import alive, eventually, family
 from tests.support.proxy import Wire, wire
-from tests.support.record import Line, Reader
 from tests.support.sealing import COMMAND as SEAL
 from tests.support.sealing import published
 from tests.support.service import free_port, manage
@@ -41,8 +39,8 @@ RECOVERY_SECONDS = 30.0
 """From the end of a fault until every client has numbers again, without a hand."""
 AGAIN = 0.5
 """Seconds after which a program that ended is started again."""
-SLOW = 2.0
-"""A number that took longer was waited for."""
+QUIET = 1.0
+"""So long nothing must fail before a service has recovered."""
 WAL_BYTES = 160 << 20
 _GUNICORN = ("-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application")
 
@@ -143,6 +141,7 @@ class Drill:
         self.broker = Valkey(folder / "v")
         LOGS.follow("Valkey", folder / "v/log")
         stack.enter_context(self.broker)
+        self._kept: list[Kept] = []
         self.web = self._program(stack, "web", _GUNICORN, skewed)
         self.sealers = [self._program(stack, f"sealer{number}", SEAL, skewed) for number in (1, 2)]
         redis = {"REDIS_URL": self.broker.url}
@@ -151,19 +150,10 @@ class Drill:
             self._program(stack, name, ["-m", *quick], skewed | redis)
         self._kept += [Kept(lambda: self.server.running, self.server.launch)]
         self._kept += [Kept(lambda: self.broker.running, self.broker.start)]
-        self.record, self.seen = folder / "record", folder / "seen"
-        asking = ["-m", "tests.support.asking", str(self.port), str(self.record), str(self.seen), str(seed)]
-        self._until(self._answers, "the service answers")
-        self.clients = stack.enter_context(
-            Process("the clients", [sys.executable, *asking], environment=os.environ, folder=ROOT)
-        )
+        self._until(lambda: _answers(self.port), "the service answers")
+        self.crowd = stack.enter_context(Crowd(self.port, folder, seed))
         self.checker = Checker(self.database.owner_url)
-        self._reader = Reader(self.record)
-        self._unchecked: list[Line] = []
-        self._lines: list[Line] = []
         self.until_recovered(time.monotonic())
-
-    _kept: list[Kept]
 
     def pause(self, seconds: float) -> None:
         """Let some time go by, in which what has ended is started again."""
@@ -178,27 +168,23 @@ class Drill:
         Asserts that nothing that was answered until then is twice, is missing or was altered.
         """
         self.pause(self.chance.uniform(0.2, 1.2))
-        self._look()
-        self._lines.clear()
+        self.crowd.look(forget=True)
         fault(self)
-        over = time.monotonic()
-        recovery = self.until_recovered(over)
-        lines = list(self._lines)
+        recovery = self.until_recovered(time.monotonic())
+        numbers, requests = self.crowd.numbers, len(self.crowd.lines)
         self.until_sealed()
         self.check()
-        return Outcome(recovery, sum(bool(line.number) for line in lines), sum(not line.number for line in lines))
+        return Outcome(recovery, numbers, requests - numbers)
 
     def until_recovered(self, since: float) -> float:
-        """Return once every client has numbers again; seconds from ``since`` to the last failure, or answer waited for."""
+        """Return once every client has numbers again; seconds from ``since`` to the last failure, or long wait."""
 
         def served() -> bool:
-            self._look()
-            last = self._last_failure()
-            good = {line.client for line in self._lines if line.asked > max(last, since)}
-            return len(good) == CLIENTS and time.monotonic() > max(last, since) + 1.0
+            quiet = max(since, self.crowd.last_failure())
+            return time.monotonic() > quiet + QUIET and self.crowd.all_served(quiet)
 
         self._until(served, "every client has numbers", RECOVERY_SECONDS)
-        return max(0.0, self._last_failure() - since)
+        return max(0.0, self.crowd.last_failure() - since)
 
     def until_sealed(self) -> None:
         """Return once all that is in the ledger now is published, and counted for the reports."""
@@ -208,18 +194,16 @@ class Drill:
 
     def check(self) -> None:
         """Compare what was answered with the ledger."""
-        self._look()
-        lines, self._unchecked = self._unchecked, []
-        self.checker.take(lines)
+        self.checker.take(self.crowd.unchecked())
         assert not self.checker.faults, self.checker.faults[:10]
 
     def finish(self) -> None:
         """Stop the clients, and look at everything: answers, requests, reports, log, and all that a monitor saw."""
-        assert self.clients.stop(), "the clients did not stop"
+        assert self.crowd.stop(), "the clients did not stop"
         self.until_sealed()
         self.check()
         self.checker.finish()
-        seen = [msgspec.json.decode(line, type=str) for line in self.seen.read_bytes().splitlines()]
+        seen = self.crowd.seen()
         assert len(seen) > 1
         faults = self.checker.faults + check_checkpoints(seen, self.database.owner_url, naive_log.KEY)
         assert not faults, faults[:10]
@@ -232,22 +216,15 @@ class Drill:
         """All that the service's processes have logged."""
         return "".join(kept.log.read_text() for kept in self._kept if isinstance(kept, Program))
 
-    def problems(self) -> set[str]:
-        """The types of the problems that clients were answered since the last fault began."""
-        self._look()
-        return {line.problem for line in self._lines if line.problem}
-
     def postgres_pids(self) -> list[int]:
         """The processes of PostgreSQL, its first one first."""
         first = self.server.pid
         return [first, *(family(first) - {first})]
 
-    def _program(
-        self, stack: ExitStack, name: str, arguments: Sequence[str], more: Mapping[str, str]
-    ) -> Program:
+    def _program(self, stack: ExitStack, name: str, arguments: Sequence[str], more: Mapping[str, str]) -> Program:
         made = Program(name, arguments, self._settings | more, self.folder / f"{name}.log")
-        stack.callback(lambda: made.process.stop())
-        self._kept = [*getattr(self, "_kept", []), made]
+        stack.callback(lambda: made.process.stop())  # noqa: PLW0108  # of the one that runs by then
+        self._kept.append(made)
         return made
 
     def _own_disk(self, stack: ExitStack) -> Path | None:
@@ -290,18 +267,6 @@ class Drill:
         except psycopg.OperationalError:  # of a question of ours, to a server that is on its way
             return False
 
-    def _answers(self) -> bool:
-        return eventually(lambda: _listens(self.port), 0.1)
-
-    def _look(self) -> None:
-        fresh = list(self._reader.fresh())
-        self._unchecked += fresh
-        self._lines += fresh
-
-    def _last_failure(self) -> float:
-        bad = (line.answered for line in self._lines if not line.number or line.answered > line.asked + SLOW)
-        return max(bad, default=0.0)
-
 
 @contextmanager
 def drill(seed: int, faketime: Path | None = None) -> Iterator[Drill]:
@@ -315,7 +280,7 @@ def drill(seed: int, faketime: Path | None = None) -> Iterator[Drill]:
         shutil.rmtree(folder)
 
 
-def _listens(port: int) -> bool:
+def _answers(port: int) -> bool:
     try:
         httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
     except httpx.TransportError:

@@ -116,5 +116,3 @@ FAULTS: Final[dict[str, Callable[[Drill], None]]] = {
     "clock an hour back": set_the_clock_back,
     "clock a year forward": set_the_clock_forward,
 }
-NEEDS_DISK: Final = "disk of the write-ahead log full"
-NEEDS_CLOCK: Final = ("clock an hour back", "clock a year forward")

@@ -89,10 +89,13 @@ class Wire:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._live.discard(broken)
-        if broken.is_set() and self.folder is None:
+        self._close(writer, reset=broken.is_set())
+        upstream_writer.close()
+
+    def _close(self, writer: asyncio.StreamWriter, *, reset: bool) -> None:
+        if reset and self.folder is None:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         writer.close()
-        upstream_writer.close()
 
     def _spend(self, data: bytes) -> bytes:
         """As much of it as the budget allows; what breaks the wire breaks within a message, mostly."""

@@ -1,4 +1,4 @@
-"""What clients wrote down of each request, in a file that only grows: the load generator's word against the ledger's."""
+"""What clients wrote down of each request, in a file that only grows: their word against the ledger's."""
 
 import os
 from collections.abc import Iterator
