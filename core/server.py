@@ -240,3 +240,19 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # the package has no types
         "server_header": False,
         "proxy_headers": False,
     }
+
+    async def _serve(self) -> None:
+        beating = asyncio.get_running_loop().create_task(self._beat())
+        try:
+            await super()._serve()
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        """Tell the master, by a clock that nobody sets, that the loop turns.
+
+        uvicorn tells it by the time of day: where that is set back, it would be silent for as long, and all be killed.
+        """
+        while True:
+            self.notify()
+            await asyncio.sleep(self.timeout / 2)
