@@ -15,6 +15,7 @@ from tests.support.clock import LIBFAKETIME, faked
 from tests.support.filling import fill
 from tests.support.processes import eventually
 from tests.support.sealing import seal
+from tests.support.service import Service
 
 EVENTS = 600
 
@@ -54,8 +55,10 @@ def test_a_worker_whose_clock_is_a_year_fast_closes_no_day_that_is_not_over(
     fill(database, EVENTS, moment="clock_timestamp() - interval '2 days'")
     seal(database, EVENTS)
     clock.write_text("+1y")
-    fast = faked(library, clock)
-    with ticking.worker(database, broker, **fast), ticking.beat(database, broker, **fast):
+    with (
+        ticking.worker(database, broker, skew=faked(library, clock)),
+        ticking.beat(database, broker, skew=faked(library, clock)),
+    ):
         assert eventually(lambda: reports(database) >= 2)
         time.sleep(1)
     assert reports(database) == 2, "the day of the events, and yesterday"
@@ -68,9 +71,22 @@ def test_ticks_go_on_when_a_clock_that_was_a_year_fast_is_put_right(
         return int(ticking.client(broker).llen("reports-0"))
 
     clock.write_text("+1y")
-    with ticking.beat(database, broker, **faked(library, clock)):
+    with ticking.beat(database, broker, skew=faked(library, clock)):
         assert eventually(lambda: sent() > 10)
         clock.write_text("+0")
         time.sleep(2)
         before = sent()
         assert eventually(lambda: sent() > before + 10, 10), "beat waits for the year to come again"
+
+
+def test_web_processes_live_on_when_a_clock_that_was_a_year_fast_is_put_right(
+    database: Database, library: Path, clock: Path
+) -> None:
+    """Gunicorn kills who is silent, and uvicorn tells by the time of day when to speak next."""
+    clock.write_text("+1y")
+    with Service(database, arguments=("--timeout", "4"), **faked(library, clock)) as running:
+        time.sleep(3)
+        before = running.worker_pids
+        clock.write_text("+0")
+        time.sleep(8)
+        assert running.worker_pids == before

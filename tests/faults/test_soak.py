@@ -10,12 +10,12 @@ from tests.support.clock import faketime
 from tests.support.drill import Outcome, drill
 from tests.support.havoc import FAULTS
 
-HEAD = ("fault", "times", "longest recovery", "numbers", "not answered")
+HEAD: tuple[str, ...] = ("fault", "times", "longest recovery", "numbers", "not answered")
 
 
 def table(outcomes: dict[str, list[Outcome]]) -> str:
     """One line a fault."""
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for name, each in outcomes.items():
         numbers = (sum(one.answered for one in each), sum(one.failed for one in each))
         rows.append((name, str(len(each)), f"{max(one.recovery for one in each):.1f} s", *map(str, numbers)))

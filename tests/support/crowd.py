@@ -60,6 +60,11 @@ class Crowd(Process):
         """The types of the problems among the lines."""
         return {line.problem for line in self.lines if line.problem}
 
+    def numbers_by_now(self) -> int:
+        """How many there are, after a look."""
+        self.look()
+        return self.numbers
+
     @property
     def numbers(self) -> int:
         """How many of the lines have a number."""

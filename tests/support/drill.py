@@ -20,6 +20,7 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
+from core.embedded.__main__ import BEAT, WORKER
 from core.embedded.process import Process
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
@@ -145,7 +146,7 @@ class Drill:
         self.web = self._program(stack, "web", _GUNICORN, skewed)
         self.sealers = [self._program(stack, f"sealer{number}", SEAL, skewed) for number in (1, 2)]
         redis = {"REDIS_URL": self.broker.url}
-        for name, command in (("worker", ticking.WORKER), ("beat", ticking.BEAT)):
+        for name, command in (("worker", WORKER), ("beat", BEAT)):
             quick = [part.replace("core.celery", "tests.support.quick") for part in command]
             self._program(stack, name, ["-m", *quick], skewed | redis)
         self._kept += [Kept(lambda: self.server.running, self.server.launch)]
@@ -222,7 +223,7 @@ class Drill:
         return [first, *(family(first) - {first})]
 
     def _program(self, stack: ExitStack, name: str, arguments: Sequence[str], more: Mapping[str, str]) -> Program:
-        made = Program(name, arguments, self._settings | more, self.folder / f"{name}.log")
+        made = Program(name, arguments, {**self._settings, **more}, self.folder / f"{name}.log")
         stack.callback(lambda: made.process.stop())  # noqa: PLW0108  # of the one that runs by then
         self._kept.append(made)
         return made
@@ -247,8 +248,9 @@ class Drill:
         return place
 
     def _over_the_wire(self) -> Database:
-        names = ("url", "sealer_url", "reporter_url")
-        return replace(self.database, **{name: self.wire.url(getattr(self.database, name)) for name in names})
+        made, over = self.database, self.wire.url
+        urls = over(made.url), over(made.sealer_url), over(made.reporter_url)
+        return replace(made, url=urls[0], sealer_url=urls[1], reporter_url=urls[2])
 
     def _keep(self) -> None:
         for each in self._kept:

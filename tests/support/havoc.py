@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import psycopg
@@ -55,12 +55,13 @@ def kill_valkey(drill: Drill) -> None:
 
 def stop_postgresql(drill: Drill) -> None:
     """All of PostgreSQL stands still for some seconds."""
+    os.kill(drill.server.pid, signal.SIGSTOP)  # so that it starts no more
     pids = drill.postgres_pids()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    drill.pause(STILL_SECONDS)
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+    try:
+        _signal(pids, signal.SIGSTOP)
+        drill.pause(STILL_SECONDS)
+    finally:
+        _signal(pids, signal.SIGCONT)
 
 
 def reset_connections(drill: Drill) -> None:
@@ -94,6 +95,12 @@ def set_the_clock_back(drill: Drill) -> None:
 def set_the_clock_forward(drill: Drill) -> None:
     """The service's clock is a year fast, and then right again."""
     _set_clock(drill, "+1y")
+
+
+def _signal(pids: Sequence[int], signal: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it had left by then
+            os.kill(pid, signal)
 
 
 def _set_clock(drill: Drill, offset: str) -> None:

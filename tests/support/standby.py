@@ -46,8 +46,12 @@ class Standby(HeardServer):
     def or_of(self, database: Database) -> Database:
         """The one of the two that can be written to, as libpq finds it; the superuser's address is of the cluster's."""
         copy = self.of(database)
-        names = ("url", "sealer_url", "reporter_url")
-        return replace(database, **{name: _either(getattr(database, name), getattr(copy, name)) for name in names})
+        return replace(
+            database,
+            url=_either(database.url, copy.url),
+            sealer_url=_either(database.sealer_url, copy.sealer_url),
+            reporter_url=_either(database.reporter_url, copy.reporter_url),
+        )
 
     def _answers(self) -> bool:
         try:
