@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,8 @@ def test_web_processes_live_on_when_a_clock_that_was_a_year_fast_is_put_right(
 ) -> None:
     """Gunicorn kills who is silent, and uvicorn tells by the time of day when to speak next."""
     clock.write_text("+1y")
-    with Service(database, arguments=("--timeout", "4"), **faked(library, clock)) as running:
+    environment: dict[str, Any] = dict(faked(library, clock))
+    with Service(database, arguments=("--timeout", "4"), **environment) as running:
         time.sleep(3)
         before = running.worker_pids
         clock.write_text("+0")

@@ -1,8 +1,6 @@
-"""The disk of the tables is full: no number, one sentence in the log, reads go on, and issuing too once there is room."""
+"""The disk of the tables is full: no number, a sentence in the log, reads go on, and all else once there is room."""
 
 import asyncio
-import contextlib
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from psycopg import sql
 from tests.logs import Heard
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger
+from tests.support.disks import fill, small_disk
 from tests.support.load import load
 from tests.support.service import ServiceFactory
 from tests.support.web import ask
@@ -28,13 +27,10 @@ def disk() -> Iterator[Path]:
         place = Path(folder)
         place.chmod(0o755)
         CLUSTER.drop(CLUSTER.create())  # it runs from here on
-        owner = CLUSTER.server.data.stat().st_uid
-        options = f"size=64m,mode=700,uid={owner}"
-        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
-        if subprocess.run(mount, check=False, capture_output=True).returncode:
-            pytest.skip("left out, since only root can mount a small file system")
-        yield place
-        subprocess.run(["umount", "--lazy", folder], check=True)
+        with small_disk(place, 64 << 20, CLUSTER.server.data.stat().st_uid) as mounted:
+            if not mounted:
+                pytest.skip("left out, since only root can mount a small file system")
+            yield place
 
 
 @pytest.fixture
@@ -47,14 +43,6 @@ def small(disk: Path) -> Iterator[Database]:
         yield made
         CLUSTER.drop(made)
         session.execute("DROP TABLESPACE small")
-
-
-def fill(disk: Path) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(1 << 16))
-    return filler
 
 
 def test_a_full_disk_stops_issuing_with_a_sentence_and_not_reading(

@@ -7,7 +7,6 @@ What ends is started again, as an orchestrator does, and nothing else is done fo
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from tests.support import ledger, naive_log, ticking
 from tests.support.checker import Checker, check_checkpoints
 from tests.support.clock import faked
 from tests.support.crowd import Crowd
+from tests.support.disks import small_disk
 from tests.support.processes import alive, eventually, family
 from tests.support.proxy import Wire, wire
 from tests.support.sealing import COMMAND as SEAL
@@ -233,10 +233,8 @@ class Drill:
         place, log = self.folder / "wal", self.server.data / "pg_wal"
         owner = self.server.data.stat()
         place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={WAL_BYTES},mode=700,uid={owner.st_uid}", "tmpfs", str(place)]
-        if subprocess.run(mount, check=False, capture_output=True).returncode:
+        if not stack.enter_context(small_disk(place, WAL_BYTES, owner.st_uid)):
             return None
-        stack.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
         self.server.stop()
         shutil.copytree(log, place / "log")
         for path in (place / "log", *(place / "log").rglob("*")):

@@ -10,6 +10,7 @@ from typing import Final
 import psycopg
 
 from tests.support import ledger
+from tests.support.disks import fill
 from tests.support.drill import Drill
 from tests.support.processes import children
 
@@ -76,10 +77,7 @@ def reset_connections(drill: Drill) -> None:
 def fill_the_disk(drill: Drill) -> None:
     """The file system of the write-ahead log is full for some seconds; PostgreSQL can't go on without it."""
     assert drill.wal is not None
-    filler = drill.wal / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(1 << 16))
+    filler = fill(drill.wal)
     with contextlib.suppress(psycopg.OperationalError), ledger.reading(drill.database.owner_url) as session:
         for _ in range(SWITCHES):  # to a new file each, until there is no room for one
             session.execute("SELECT pg_logical_emit_message(false, 'fill', 'up'), pg_switch_wal()")
