@@ -13,7 +13,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run test check fix bench docs requirements lint types imports migrations schema deploy security audit
+.PHONY: help run test soak check fix bench docs requirements lint types imports migrations schema deploy security audit
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -24,6 +24,9 @@ run: .venv/.dev ## start everything at http://127.0.0.1:8000 (PORT=…, DATA_DIR
 
 test: .venv/.dev ## run the tests; ARGS="-k name" picks some, ARGS=-n0 takes one process
 	@$(python) -m pytest -n 2 --dist loadfile $(ARGS)
+
+soak: .venv/.dev ## kill parts of a service under load, over and over (SOAK_MINUTES=10)
+	@$(python) -m pytest tests/faults/test_soak.py --timeout=0 --soak-minutes=$(or $(SOAK_MINUTES),10) $(ARGS)
 
 check: .venv/.dev ## lint, types, imports, migrations, schema, production settings, security
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \

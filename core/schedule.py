@@ -1,13 +1,15 @@
 """What is done again and again, and how often; beat keeps no file, since the database knows what is done already."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 from celery.schedules import BaseSchedule, crontab
 
 _NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_SLIP: Final = timedelta(seconds=1)
+"""What a clock that is kept right may be set back by; ticks are late by as much."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +27,25 @@ SCHEDULE: Final = {
 
 
 class Ticks(Scheduler):
-    """Celery's scheduler without its file, which says once that Redis is away, and once that it is back."""
+    """Celery's scheduler without its file, which says once that Redis is away, and once that it is back.
+
+    What is due is told by the time of day. Where that is set back, all is due: else nothing would be, until it has
+    caught up with the last run, a year later perhaps.
+    """
 
     _away = False
+    _now = _NEVER
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send one task that is due; the seconds until the next look."""
+        before, self._now = self._now, datetime.now(UTC)
+        if self._now < before - _SLIP:
+            logger.warning("The clock was set back by %s; ticks go on.", before - self._now)
+            for entry in self.schedule.values():
+                entry.last_run_at = _NEVER
+            self._heap = None  # made anew of these
+        seconds: float = super().tick(*args, **kwargs)
+        return seconds
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Send one task; if that fails, the next tick is soon enough."""

@@ -6,6 +6,7 @@ costs 25 us a row through its cursors and 5 us without them (docs/adr/0005).
 
 import asyncio
 import contextlib
+import select
 from collections.abc import Sequence
 
 import psycopg
@@ -59,6 +60,8 @@ class Session:
         self._pg = connection.pgconn
         self._loop = asyncio.get_running_loop()
         self._fd = self._pg.socket
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
         self._waiter: asyncio.Future[None] | None = None
         self._warnings: list[str] = []
         self.turn = asyncio.Lock()
@@ -197,6 +200,9 @@ class Session:
     def _on_readable(self) -> None:
         try:
             self._pg.consume_input()
+            # Up to an error that stands behind what was read: libuv, having told of one, forgets the socket (uv_poll).
+            while self._poll.poll(0):
+                self._pg.consume_input()
         except psycopg.Error as error:
             self._broken(str(error))
             return

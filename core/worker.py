@@ -109,6 +109,19 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # the package has no types
         self.config.app = self.wsgi
         server = DrainingServer(self.config, seconds=load().draining, master=self.ppid)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None)
-        await server.serve(sockets=self.sockets)
+        beating = asyncio.get_running_loop().create_task(self._beat())
+        try:
+            await server.serve(sockets=self.sockets)
+        finally:
+            beating.cancel()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _beat(self) -> None:
+        """Tell the master, by a clock that nobody sets, that the loop turns.
+
+        uvicorn tells it by the time of day: where that is set back, it would be silent for as long, and all be killed.
+        """
+        while True:
+            self.notify()
+            await asyncio.sleep(self.timeout / 2)

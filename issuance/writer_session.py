@@ -20,6 +20,7 @@ from ledger.domain.tag import Claim
 _RETRY = {"40001", "40P01", "55P03", "57014"}
 """Serialization failure, deadlock, lock not available, cancelled: rolled back, and worth another try."""
 _UNIQUE_VIOLATION = "23505"
+_DISK_FULL = "53100"
 
 
 class RowRefusedError(Exception):
@@ -228,4 +229,5 @@ def _translated(error: StatementError) -> Exception:
         return RowRefusedError(str(error))
     if error.sqlstate in _RETRY:
         return TryAgainError(str(error))
-    return UnavailableError(f"The database does not take events: {error}")
+    advice = " Make room on its disk; issuing goes on by itself." if error.sqlstate == _DISK_FULL else ""
+    return UnavailableError(f"The database does not take events: {str(error).removesuffix('.')}.{advice}")

@@ -6,7 +6,7 @@ that tree, so whatever comes later is a correction.
 
 import logging
 import time
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from ledger import log
@@ -77,6 +77,16 @@ def close_days(connection: Connection, zone: str, grace: int, log_name: str, now
         if done:
             closed.append(day)
     return closed
+
+
+def present(connection: Connection) -> datetime:
+    """The present by the slower of two clocks, ours and PostgreSQL's.
+
+    A report is for good, so one clock that is fast must not end a day. One that is slow only makes reports late.
+    """
+    ((theirs,),) = connection.execute("SELECT clock_timestamp()")
+    now: datetime = min(theirs, datetime.now(UTC))
+    return now
 
 
 def _close(connection: Connection, zone: str, log_name: str, day: date) -> bool | None:

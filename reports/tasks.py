@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import psycopg
@@ -73,7 +72,7 @@ def close_days(self: Tick) -> None:
         if not mine:  # a roll-up, often: some are due in the same second
             raise self.retry(countdown=TURN_SECONDS)
         name = runtime.verifier(env).name
-        closing.close_days(connection, env.report_time_zone, env.report_grace, name, datetime.now(UTC))
+        closing.close_days(connection, env.report_time_zone, env.report_grace, name, closing.present(connection))
 
 
 @shared_task(base=Tick, time_limit=CHECK_LIMIT)

@@ -25,6 +25,8 @@ from tests.support.service import Service, ServiceFactory
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the size of the test of uniqueness be chosen, and CI say that nothing may be left out."""
     parser.addoption("--numbers", type=int, default=20_000, help="how many numbers the test of uniqueness issues")
+    parser.addoption("--soak-minutes", type=float, default=0, help="how long the long drill takes; 0: it is left out")
+    parser.addoption("--soak-seed", type=int, default=0, help="what a soak had that is to be repeated")
     parser.addoption("--require-node", action="store_true", help="fail what needs node and npm where there are none")
     parser.addoption("--require-browser", action="store_true", help="fail what needs Chromium where there is none")
     parser.addoption("--require-tools", action="store_true", help="fail what needs a Debian package that is missing")

@@ -72,9 +72,9 @@ class HeardServer(Server):
 class Cluster:
     """The PostgreSQL of the test run, started by the first test that needs it: unit tests don't wait."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: HeardServer | None = None) -> None:
         self.folder = folder
-        self.server = HeardServer(folder / "postgres", durable=False)
+        self.server = server or HeardServer(folder / "postgres", durable=False)
         self._made = 0
 
     def database(self, name: str) -> Database:

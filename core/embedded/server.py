@@ -67,13 +67,10 @@ class Server(PrivateServer):
         user = self._take_home()
         if not self.data.exists():
             self._make_cluster(user)
-        settings = SETTINGS | {"unix_socket_directories": str(self.home)} | ({} if self.durable else FAST_AND_LOSE)
-        arguments = ["-D", str(self.data), *(f"--{name}={value}" for name, value in settings.items())]
         patience = time.monotonic() + LEAVING_SECONDS
         while True:
             left_over = (self.data / "postmaster.pid").exists()
-            # SIGINT is PostgreSQL's fast shutdown: when we are killed, it still stops in order.
-            self._process = self._spawn("postgres", arguments, user, signal.SIGINT)
+            self._launch(user)
             if self._wait_until_ready():
                 return
             self.stop()
@@ -117,6 +114,12 @@ class Server(PrivateServer):
         if self._spawn("initdb", arguments, user, signal.SIGKILL).wait() != 0:
             raise PostgresError(f"A new PostgreSQL cannot be made in {self.home}:\n{self._log_end()}")
         new.rename(self.data)
+
+    def _launch(self, user: tuple[int, int] | None) -> None:
+        settings = SETTINGS | {"unix_socket_directories": str(self.home)} | ({} if self.durable else FAST_AND_LOSE)
+        arguments = ["-D", str(self.data), *(f"--{name}={value}" for name, value in settings.items())]
+        # SIGINT is PostgreSQL's fast shutdown: when we are killed, it still stops in order.
+        self._process = self._spawn("postgres", arguments, user, signal.SIGINT)
 
     def _spawn(
         self, program: str, arguments: list[str], user: tuple[int, int] | None, end: signal.Signals

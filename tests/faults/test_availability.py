@@ -55,43 +55,6 @@ def test_while_the_database_is_away_requests_get_503_at_once_and_numbers_again_b
     running.stop()
 
 
-def test_a_postmaster_killed_under_load_loses_no_answered_number(
-    cluster: Cluster, own: Database, service: ServiceFactory
-) -> None:
-    running = service(own)
-
-    def kill_midway(answered: int) -> None:
-        if answered == 1000:
-            os.kill(cluster.server.pid, signal.SIGKILL)
-
-    outcome = asyncio.run(load(running.port, 3000, on_answer=kill_midway))
-    assert set(types(outcome)) <= {"/problems/database-unavailable"}
-    assert not cluster.server.running
-    cluster.server.start()
-    assert len(asyncio.run(load(running.port, 100, patience=20)).numbers) == 100
-    recorded = ledger.numbers(own.owner_url)
-    assert set(outcome.numbers) <= set(recorded)
-    assert len(set(outcome.numbers)) == len(outcome.numbers) >= 1000
-    running.stop()
-
-
-def test_a_database_that_stands_still_for_five_seconds_costs_no_number(
-    cluster: Cluster, own: Database, service: ServiceFactory
-) -> None:
-    running = service(own, DEADLINE="30")
-
-    def freeze_midway(answered: int) -> None:
-        if answered == 500:
-            for pid in postgres_processes(cluster):
-                os.kill(pid, signal.SIGSTOP)
-            threading.Timer(5, thaw, [cluster]).start()
-
-    outcome = asyncio.run(load(running.port, 1000, on_answer=freeze_midway))
-    assert len(outcome.numbers) == 1000
-    assert ledger.count(own.owner_url) == 1000
-    running.stop()
-
-
 def test_a_request_past_its_deadline_gets_503_and_a_full_queue_refuses_at_once(
     cluster: Cluster, own: Database, service: ServiceFactory
 ) -> None:

@@ -1,7 +1,6 @@
 """The sealer killed at each step, or kept from publishing: the next goes on, and nothing published is contradicted."""
 
 import asyncio
-import contextlib
 import itertools
 import os
 import shutil
@@ -20,6 +19,7 @@ from ledger.domain import merkle
 from ledger.publication import CHECKPOINT
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
+from tests.support.disks import fill, small_disk
 from tests.support.dying_sealer import STEPS
 from tests.support.load import load
 from tests.support.processes import eventually
@@ -158,20 +158,12 @@ def on_a_disk() -> Iterator[Database]:
     """A database whose publication has a file system of its own, of one megabyte; only root can make it."""
     own = CLUSTER.create()
     own.publication.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(own.publication)]
-    mounted = subprocess.run(mount, check=False, capture_output=True).returncode == 0
-    if mounted:
-        yield own
-        subprocess.run(["umount", "--lazy", str(own.publication)], check=True)
+    with small_disk(own.publication, 1 << 20) as mounted:
+        if mounted:
+            yield own
     CLUSTER.drop(own)
     if not mounted:
         pytest.skip("a file system can't be mounted here")
-
-
-def fill(place: Path) -> None:
-    with (place / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
-        for _ in range(1024):
-            filler.write(bytes(1024))
 
 
 def test_a_full_disk_and_one_that_may_only_be_read_stop_sealing_and_not_issuing(

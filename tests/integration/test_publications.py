@@ -313,5 +313,5 @@ def test_a_sealer_with_nothing_left_to_do_sleeps_until_its_pace_lets_it_publish_
     key = SignerKey("log.test/tracking", bytes(32))
     work = standby.Work("", key, publication.Folder(tmp_path, pace), 0, allow_unsafe=True)
     with pytest.raises(Stopped):
-        standby._seal(sealer, connection, work)
+        standby._seal(sealer, connection, work, None)
     assert slept == [pace] * 3

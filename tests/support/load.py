@@ -12,10 +12,11 @@ from tests.support.orders import PATH, query
 
 
 class Answered(NamedTuple):
-    """One answer."""
+    """One answer; ``last``: the service closes its connection."""
 
     status: int
     document: dict[str, Any]
+    last: bool = False
 
 
 class Outcome(NamedTuple):
@@ -84,8 +85,8 @@ async def load(
             left -= 1
             try:
                 stream = stream or await asyncio.open_connection("127.0.0.1", port)
-                answer, goes_on = await _ask(*stream, next(orders))
-                if not goes_on:
+                answer = await ask(*stream, next(orders))
+                if answer.last:
                     stream[1].close()
                     stream = None
                 if answer.status == 503 and time.monotonic() < patient_until:
@@ -108,10 +109,12 @@ async def load(
     return Outcome(answers, broken)
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, order: bytes) -> tuple[Answered, bool]:
-    """The answer, and whether the connection may be used again."""
-    writer.write(b"GET %s?%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (PATH.encode(), order))
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, order: bytes, headers: bytes = b""
+) -> Answered:
+    """One request on a connection that is kept; ``headers`` are whole lines."""
+    writer.write(b"GET %s?%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (PATH.encode(), order, headers))
     head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
     length = next(int(line.split(b":")[1]) for line in head if line.startswith(b"content-length"))
     body = await reader.readexactly(length)
-    return Answered(int(head[0].split()[1]), msgspec.json.decode(body)), b"connection: close" not in head
+    return Answered(int(head[0].split()[1]), msgspec.json.decode(body), last=b"connection: close" in head)

@@ -11,20 +11,14 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.rows import dict_row
-from uuid_utils import UUID
 
 from ledger.domain import entry, note
-from ledger.domain.entry import Event
 from ledger.domain.note import Checkpoint, SignerKey
 from tests.plugin import LEDGER_KEY, Database
+from tests.support.events import EVENTS, event
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 _BLOCK = 1024
-_EVENTS = """
-    SELECT number, serial, customer_tag, customer_key_id, origin, destination, weight_band,
-           (extract(epoch FROM order_created_at) * 1000000)::bigint AS order_created_at,
-           (extract(epoch FROM requested_at) * 1000000)::bigint AS requested_at, request_id::text, principal
-      FROM issuance_event ORDER BY serial"""
 
 
 class Log:
@@ -70,7 +64,7 @@ def check(database: Database, *, whole: bool = True, first_block: int = 0) -> Lo
     """Compare every table of the log with the events; ``whole``: each event is a leaf. Returns the log."""
     with psycopg.connect(database.owner_url, row_factory=dict_row) as session:
         session.isolation_level = IsolationLevel.REPEATABLE_READ
-        entries = {row["serial"]: entry.encode(_event(row)) for row in session.execute(_EVENTS)}
+        entries = {row["serial"]: entry.encode(event(row)) for row in session.execute(f"{EVENTS} ORDER BY serial")}
         runs = session.execute("SELECT * FROM run ORDER BY first_leaf").fetchall()
         cursors = session.execute("SELECT * FROM block_cursor").fetchall()
         tiles = session.execute("SELECT level, position, hashes FROM tile").fetchall()
@@ -138,10 +132,6 @@ def _check_cursors(
             serial for serial in block if serial in events and (cursor["closed"] or serial <= cursor["last_serial"])
         ]
         assert behind == leaves, "an event appeared behind a cursor"
-
-
-def _event(row: dict[str, Any]) -> Event:
-    return Event(**row | {"request_id": UUID(row["request_id"])})
 
 
 def _name(position: int, width: int) -> str:

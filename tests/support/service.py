@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, Self
@@ -23,8 +23,16 @@ STOP_SECONDS = 30.0
 class Service:
     """A running service; leaving the block stops it by SIGTERM, and fails if that takes longer than the drain may."""
 
-    def __init__(self, database: Database, *, initialise: bool = True, **settings: str) -> None:
-        """Start it on a free port of 127.0.0.1 and wait until it answers; ``settings`` are as core.env names them."""
+    def __init__(
+        self, database: Database, *, initialise: bool = True, arguments: Sequence[str] = (), **settings: str
+    ) -> None:
+        """Start it on a free port of 127.0.0.1 and wait until it answers.
+
+        Args:
+            initialise: whether the allocator is made first.
+            arguments: of gunicorn, which they tell something else than its configuration does.
+            settings: as core.env names them.
+        """
         self.port = int(settings.get("PORT") or free_port())
         self.base_url = f"http://127.0.0.1:{self.port}"
         given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
@@ -32,7 +40,7 @@ class Service:
             manage("init_allocator", given)
         self._process = Process(
             "the service",
-            [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "core.asgi:application"],
+            [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, "core.asgi:application"],
             environment={**os.environ, **given},
             folder=ROOT,
             stop_seconds=STOP_SECONDS,

@@ -1,36 +1,35 @@
-"""A copy of a cluster that follows it: by pg_basebackup and streaming replication."""
+"""A standby of a cluster, made by pg_basebackup: it follows, and may be promoted."""
 
-import signal
 import subprocess
 from dataclasses import replace
-from typing import Final
+from urllib.parse import quote
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from core.embedded import postgres
-from core.embedded.server import FAST_AND_LOSE, SETTINGS, Server
-from tests.plugin import Cluster, Database
+from tests.plugin import Cluster, Database, HeardServer
 from tests.support import ledger
 from tests.support.processes import eventually
 
-NAME: Final = "standby"
+NAME = "standby"
 
 
-class Standby(Server):
-    """It follows its cluster until it is promoted."""
+class Standby(HeardServer):
+    """A copy of a cluster that follows it, until it is promoted; it keeps what it has if the cluster's server does."""
 
     def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster.folder / "b", durable=False)
+        super().__init__(cluster.folder / "b", durable=cluster.server.durable)
         copy = [str(postgres.binaries() / "pg_basebackup"), "--pgdata", str(self.data), "--checkpoint=fast", "-R"]
         subprocess.run([*copy, "--dbname", f"{cluster.server.url()}&application_name={NAME}"], check=True)
 
     def start(self) -> None:
-        settings = SETTINGS | FAST_AND_LOSE | {"unix_socket_directories": str(self.home)}
-        arguments = ["-D", str(self.data), *(f"--{name}={value}" for name, value in settings.items())]
-        self._process = self._spawn("postgres", arguments, self._take_home(), signal.SIGINT)
+        """Start it, and wait until it may be read."""
+        self._launch(self._take_home())
         assert eventually(self._answers), self._log_end()
 
     def promote(self) -> None:
+        """Make it a primary."""
         with ledger.reading(self.url()) as session:
             assert session.execute("SELECT pg_promote()").fetchone() == (True,)
 
@@ -41,6 +40,17 @@ class Standby(Server):
             url=self.url(user=postgres.SERVING_LOGIN, database=database.name),
             owner_url=self.url(database=database.name),
             sealer_url=self.url(user=postgres.SEALING_LOGIN, database=database.name),
+            reporter_url=self.url(user=postgres.REPORTING_LOGIN, database=database.name),
+        )
+
+    def or_of(self, database: Database) -> Database:
+        """The one of the two that can be written to, as libpq finds it; the superuser's address is of the cluster's."""
+        copy = self.of(database)
+        return replace(
+            database,
+            url=_either(database.url, copy.url),
+            sealer_url=_either(database.sealer_url, copy.sealer_url),
+            reporter_url=_either(database.reporter_url, copy.reporter_url),
         )
 
     def _answers(self) -> bool:
@@ -49,3 +59,22 @@ class Standby(Server):
                 return True
         except psycopg.OperationalError:
             return False
+
+
+def wait_for(database: Database, name: str) -> None:
+    """Have each commit wait for a standby of this name from now on; for none, if it is empty."""
+    with ledger.reading(database.owner_url) as session:
+        session.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        session.execute("SELECT pg_reload_conf()")
+        shown = "SELECT current_setting('synchronous_standby_names')"
+    with ledger.reading(database.owner_url) as session:
+        assert eventually(lambda: session.execute(shown).fetchone() == (name,))
+
+
+def _either(first: str, second: str) -> str:
+    one, other = conninfo_to_dict(first), conninfo_to_dict(second)
+    hosts = quote(f"{one['host']},{other['host']}", safe="")
+    return (
+        f"postgresql://{one['user']}@/{one['dbname']}?host={hosts}&port={one['port']},{other['port']}"
+        "&target_session_attrs=read-write"
+    )

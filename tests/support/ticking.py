@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,16 +36,17 @@ class Celery(Process):
         *,
         log: Path | None = None,
         app: str = "tests.support.quick",
+        skew: Mapping[str, str] = {},
         **settings: str,
     ) -> None:
-        """Start it; ``log`` is a file for what it says."""
+        """Start it; ``log`` is a file for what it says, ``skew`` of tests.support.clock."""
         given = {"REDIS_URL": broker.url, "LOG_LEVEL": "WARNING"} | settings
         quick = [part.replace("core.celery", app) for part in command]
         program = [sys.executable, "-m", *quick]
         if log is not None:
             LOGS.follow("workers", log)
             program = ["/bin/sh", "-c", 'exec "$@" 2>>"$0"', str(log), *program]
-        environment = {**os.environ, **database.settings, **given}
+        environment = {**os.environ, **database.settings, **given, **skew}
         super().__init__(command[3], program, environment=environment, folder=ROOT, stop_seconds=10)
 
     @property
