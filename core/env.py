@@ -117,6 +117,10 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
     aws_endpoint_url_s3: Annotated[
         Endpoint | None, Meta(description="Its address, as `https://…`. Unset: Amazon's for the region.")
     ] = None
+    aws_s3_addressing_style: Annotated[
+        Annotated[str, Meta(pattern="^(auto|path|virtual)$")],
+        Meta(description="`virtual` names the bucket in the address's host, as Railway's want it, `path` in its path."),
+    ] = "auto"
     log_access: Annotated[
         Annotated[str, Meta(pattern="^(public|auditors)$")],
         Meta(description="`auditors` closes checkpoint and tiles to whoever has no key with the scope `audit`."),
