@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.session import Session
 from issuance import locks
 from issuance.domain.errors import ExhaustedError, FenceError, RestoredDatabaseError, UnavailableError
-from issuance.fence import FileFence, Mark
+from issuance.fence import Fence, Mark
 from ledger.domain.serial import BLOCKS_PER_SHARD, first_block
 
 RESOLVE = "Run `manage.py resolve_fence`: it says what is the matter, and what it would do."
@@ -68,7 +68,7 @@ def check(
 class Allocator:
     """Leases for one process; holds no state but what the database and the fence agreed on when it last looked."""
 
-    def __init__(self, fence: FileFence, shard: int, key_fingerprint: str, role: str) -> None:
+    def __init__(self, fence: Fence, shard: int, key_fingerprint: str, role: str) -> None:
         self._fence = fence
         self._shard = shard
         self._fingerprint = key_fingerprint
@@ -79,6 +79,7 @@ class Allocator:
 
         Raises:
             FenceError: nothing may be issued; the message names the command that resolves it.
+            UnavailableError: the fence is away.
         """
         async with session.turn:
             allocator = await session.execute(b"SELECT id, shard, encode(key_fingerprint, 'hex') FROM allocator")
@@ -95,6 +96,7 @@ class Allocator:
 
         Raises:
             FenceError: the database was rolled back, or the fence can't be moved.
+            UnavailableError: somebody else is leasing, or the fence is away; what was leased is burned.
             ExhaustedError: the shard is used up.
             core.session.SessionLostError, core.session.StatementError: the database failed; what it leased is burned.
         """

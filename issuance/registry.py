@@ -10,7 +10,7 @@ from django.db.models import Max
 
 from issuance.allocator import check, highest_block
 from issuance.domain.errors import FenceError, RestoredDatabaseError
-from issuance.fence import FileFence, Mark
+from issuance.fence import Fence, Mark
 from issuance.locks import LEASING
 from issuance.models import Allocator, NumberBlock
 
@@ -36,7 +36,7 @@ class Diagnosis(NamedTuple):
 class Registry:
     """Reads and puts right the two sides that must agree: the database, and the fence outside it."""
 
-    def __init__(self, fence: FileFence, shard: int, key_fingerprint: str) -> None:
+    def __init__(self, fence: Fence, shard: int, key_fingerprint: str) -> None:
         self._fence = fence
         self._shard = shard
         self._fingerprint = key_fingerprint

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
@@ -20,16 +21,16 @@ from issuance.answers import Answer
 from issuance.bulk import Asked, BulkIssuer
 from issuance.bulk_writer import BulkWriter
 from issuance.callers import LoopCallers
-from issuance.domain.errors import RefusedError, RestoredDatabaseError
+from issuance.domain.errors import RefusedError, RestoredDatabaseError, UnavailableError
 from issuance.domain.number import Numbering
-from issuance.fence import FileFence
+from issuance.fence import Fence, FileFence
 from issuance.issuer import Issuer
 from issuance.writer import Writer
 from issuance.writer_session import WriterSession
 from ledger import runtime as ledger
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
-from ledger.publication import PublicationError
+from ledger.publication import PublicationAwayError, PublicationError
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -46,17 +47,25 @@ class _Running(NamedTuple):
 _running: _Running | None = None
 
 
-def fence(env: Env) -> FileFence:
+def fence(env: Env) -> Fence:
     """The fence that the settings name.
 
     Raises:
-        SettingsError: none is named, and this is not an embedded service.
+        SettingsError: none is named, and this is not an embedded service; or what it needs is missing.
     """
-    if env.fence is not None:
-        return FileFence(env.fence)
-    if env.embedded:
-        return FileFence(env.data_dir / "fence")
-    raise SettingsError("Production needs FENCE, a file outside the database's volume; see README.md, Settings.")
+    if env.fence is None:
+        if env.embedded:
+            return FileFence(env.data_dir / "fence")
+        raise SettingsError("Production needs FENCE, outside the database's volume; see README.md, Settings.")
+    if env.fence.startswith("s3://"):
+        from issuance.fence_bucket import BucketFence  # noqa: PLC0415  # boto3 takes 50 MB, which a file does not need
+
+        return BucketFence(env.fence, env)
+    if env.fence.startswith(("redis://", "rediss://")):
+        from issuance.fence_redis import RedisFence  # noqa: PLC0415  # likewise
+
+        return RedisFence(env.fence, env.shard)
+    return FileFence(Path(env.fence))
 
 
 def numbering(env: Env) -> Numbering:
@@ -90,6 +99,8 @@ async def issuing() -> AsyncIterator[Issuer]:
             await look(session, published, log_key)
         except RestoredError as error:
             raise RestoredDatabaseError(str(error)) from error
+        except PublicationAwayError as error:
+            raise UnavailableError(str(error)) from error
         except (PublicationError, LogError) as error:
             raise RefusedError(str(error)) from error
 

@@ -34,6 +34,7 @@ _SWEEP = 0.25
 _PATIENCE = 30.0
 """Seconds without a word from the server after which a session is given up."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_LEASE_PAUSE = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Writer:
         self._batch_limit = LARGEST_BATCH
         self._unsettled: tuple[int, list[Request]] | None = None
         self._leasing: asyncio.Task[None] | None = None
+        self._lease_after = 0.0
         self._reserve = Reserve()
         self._demand = Demand(self._loop.time())
 
@@ -172,7 +174,7 @@ class Writer:
                 raise SessionLostError("the server closed the session")
             if self._leasing is not None and self._leasing.done():
                 leasing, self._leasing = self._leasing, None
-                leasing.result()
+                self._take_lease(leasing)
             self._lease_ahead(session)
             if not self._queue:
                 if self._stopping:
@@ -272,8 +274,20 @@ class Writer:
     def _again(self, requests: list[Request]) -> None:
         self._queue.extendleft(reversed(requests))
 
+    def _take_lease(self, leasing: "asyncio.Task[None]") -> None:
+        """Go on with the lease; without it as long as the reserve lasts, where another try may do better."""
+        try:
+            leasing.result()
+        except UnavailableError as error:
+            if not len(self._reserve):
+                raise
+            self._lease_after = self._loop.time() + _LEASE_PAUSE
+            logger.warning("No block could be leased ahead: %s", error)
+
     def _lease_ahead(self, session: Gate) -> None:
-        if self._leasing is None and (count := self._demand.blocks_to_lease(len(self._reserve))):
+        if self._leasing is not None or self._loop.time() < self._lease_after:
+            return
+        if count := self._demand.blocks_to_lease(len(self._reserve)):
             self._start_lease(session, count)
 
     def _start_lease(self, session: Gate, count: int) -> "asyncio.Task[None]":
@@ -283,7 +297,9 @@ class Writer:
     async def _lease(self, session: Gate, count: int = 1, wait_for: tuple[int, list[Request]] | None = None) -> None:
         if wait_for is not None:
             await session.wait_until_gone(wait_for[0])
+        began = self._loop.time()
         self._reserve.add(await session.lease(count))
+        self._demand.leased(self._loop.time() - began)
 
     def _answer(self, request: Request) -> None:
         if not request.answer.done():

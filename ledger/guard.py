@@ -7,14 +7,14 @@ from ledger import log, publication
 from ledger.domain import note, tiles
 from ledger.domain.merkle import Range
 from ledger.domain.note import Checkpoint, VerifierKey
-from ledger.publication import Folder
+from ledger.publication import Publication
 
 
 class RestoredError(Exception):
     """The database lacks what was published, or says otherwise: signing or issuing from it would contradict that."""
 
 
-def published(place: Folder, key: VerifierKey) -> tuple[str, Checkpoint, bytes] | None:
+def published(place: Publication, key: VerifierKey) -> tuple[str, Checkpoint, bytes] | None:
     """The checkpoint outside the database: the note, what it says, our signature. None where nothing was published.
 
     Raises:
@@ -61,7 +61,7 @@ def check(outside: Checkpoint, connection: log.Connection, size: int) -> None:
     check_root(outside, log.read_root(connection, outside.size))
 
 
-async def look(session: Session, place: Folder, key: VerifierKey) -> None:
+async def look(session: Session, place: Publication, key: VerifierKey) -> None:
     """The same for whoever is about to issue, on the session that it will issue through.
 
     Raises:
@@ -75,7 +75,7 @@ async def look(session: Session, place: Folder, key: VerifierKey) -> None:
             if lost != b"0":
                 raise publication.PublicationError(
                     f"{place} has no checkpoint, but the database has published {int(lost or b'0')} leaves. "
-                    "Correct PUBLICATION, or put the folder back from a copy."
+                    "Correct PUBLICATION, or put it back from a copy."
                 )
             return
         _, outside, _ = found

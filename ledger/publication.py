@@ -1,4 +1,4 @@
-"""The log outside the database, in a folder: tiles, private entry bundles, and the checkpoint that guards them all.
+"""The log outside the database: tiles, private entry bundles, and the checkpoint that guards them all.
 
 What was published can be compared with the database after a restore, and missing events put back from the bundles.
 `public/` may be served as it is (c2sp.org/tlog-tiles); `private/` holds the customers' pseudonyms.
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import batched
 from pathlib import Path
+from typing import Protocol
 
 from ledger.domain.entry import Event
 from ledger.domain.tiles import Place, Tile
@@ -20,6 +21,7 @@ from ledger.domain.tiles import Place, Tile
 CHECKPOINT = "public/checkpoint"
 TILES = "public/tile/"
 ENTRIES = "private/entries/"
+PACE = 0.25
 _LONGEST = 1 << 20
 _AT_ONCE = 64
 _PATIENCE, _POLL = 5.0, 0.01
@@ -30,11 +32,51 @@ class PublicationError(Exception):
     """The publication can't be read or written, or is not what it was; the message says what to do."""
 
 
+class PublicationAwayError(PublicationError):
+    """The publication does not answer: try again later."""
+
+
+class Publication(Protocol):
+    """Where the log is published: a folder, or a bucket (ledger.publication_bucket)."""
+
+    at_once: int
+    """How many objects ``write`` takes, so that no call of it lasts longer than the server lets a session be silent."""
+    pace: float
+    """Seconds from one publication to the next, at least."""
+
+    def read_checkpoint(self) -> str | None:
+        """The published checkpoint, a signed note; None where nothing was ever published.
+
+        Raises:
+            PublicationError: it can't be read.
+        """
+
+    def write(self, objects: Mapping[str, bytes]) -> None:
+        """Write objects by their names; all are durable when this returns.
+
+        Raises:
+            PublicationError: one can't be written.
+        """
+
+    def replace_checkpoint(self, before: str | None, after: str) -> None:
+        """Compare-and-swap: put ``after`` where ``before`` is (None: nothing yet).
+
+        Raises:
+            PublicationError: something else is there, so another sealer publishes; or it can't be written.
+        """
+
+    def remove_partials(self, place: Place, kept: Tile | None) -> None:
+        """Remove the partial forms that ``kept`` replaces (None: the full tile does); one that stays does no harm."""
+
+
 class Folder:
     """A publication in a folder. Each file appears complete or not at all, and survives a power cut."""
 
-    def __init__(self, path: Path) -> None:
+    at_once = 4096  # more than a tick has: it makes parts itself
+
+    def __init__(self, path: Path, pace: float = PACE) -> None:
         self.path = path
+        self.pace = pace
         # Two may write at once, where one hung and woke up: each beside its own files, or one moves what is half done.
         self._fresh = f".{secrets.token_hex(4)}.new"
         self._tidied = False
@@ -43,11 +85,7 @@ class Folder:
         return str(self.path)
 
     def read_checkpoint(self) -> str | None:
-        """The published checkpoint, a signed note; None where nothing was ever published.
-
-        Raises:
-            PublicationError: it can't be read.
-        """
+        """See Publication."""
         file = self.path / CHECKPOINT
         try:
             with file.open("rb") as opened:
@@ -58,11 +96,7 @@ class Folder:
             raise PublicationError(f"{file} can't be read: {_reason(error)}. Put it back from a copy.") from error
 
     def write(self, objects: Mapping[str, bytes]) -> None:
-        """Write files by their paths below the folder; all are durable when this returns.
-
-        Raises:
-            PublicationError: one can't be written.
-        """
+        """See Publication: files, by their paths below the folder."""
         if not self._tidied:
             self._tidy({f"{self.path}/{name}".rpartition("/")[0] for name in objects})
             self._tidied = True
@@ -70,14 +104,10 @@ class Folder:
             self._replace(dict(some), self._fresh)
 
     def replace_checkpoint(self, before: str | None, after: str) -> None:
-        """Compare-and-swap: put ``after`` where ``before`` is (None: nothing yet).
-
-        Raises:
-            PublicationError: something else is there, so another sealer publishes; or it can't be written.
-        """
+        """See Publication."""
         with self._exclusive():
             if self.read_checkpoint() != before:
-                raise PublicationError(f"The checkpoint in {self} was moved by somebody else; start again.")
+                raise PublicationError(MOVED.format(self))
             self._replace({CHECKPOINT: after.encode()}, ".new")
 
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
@@ -177,6 +207,7 @@ class Folder:
 
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+MOVED = "The checkpoint in {} was moved by somebody else; start again."
 _ADVICE = "Make room, or let the sealer write there (PUBLICATION)."
 
 

@@ -1,5 +1,7 @@
 """What the settings say about the log: its key, its place outside the database, and how a sealer is made of them."""
 
+from pathlib import Path
+
 from django.conf import settings
 
 from core.embedded import secrets
@@ -7,7 +9,8 @@ from core.env import Env, SettingsError
 from ledger.domain.note import NoteError, SignerKey, VerifierKey
 from ledger.domain.serial import first_block
 from ledger.domain.tag import KeyRing
-from ledger.publication import Folder
+from ledger.publication import PACE as FOLDER_PACE
+from ledger.publication import Folder, Publication
 from ledger.standby import Work
 
 _PRIVATE = "PRIVATE+KEY+"
@@ -53,17 +56,20 @@ def key_ring(env: Env) -> KeyRing:
         raise SettingsError(f"Setting CUSTOMER_TAG_KEYS: {error}") from None
 
 
-def place(env: Env) -> Folder:
+def place(env: Env) -> Publication:
     """Where the log is published.
 
     Raises:
-        SettingsError: nowhere, and this is not an embedded service.
+        SettingsError: nowhere, and this is not an embedded service; or what a bucket needs is missing.
     """
-    if env.publication is not None:
-        return Folder(env.publication)
-    if env.embedded:
-        return Folder(secrets.publication(env.data_dir))
-    raise SettingsError("Production needs PUBLICATION, a folder off the database's volume; see README.md, Settings.")
+    if env.publication is not None and env.publication.startswith("s3://"):
+        from ledger import publication_bucket as bucket  # noqa: PLC0415  # boto3 takes 50 MB, which a folder needs not
+
+        return bucket.BucketPublication(env.publication, env, env.publication_seconds or bucket.PACE)
+    if env.publication is None and not env.embedded:
+        raise SettingsError("Production needs PUBLICATION, off the database's volume; see README.md, Settings.")
+    folder = secrets.publication(env.data_dir) if env.publication is None else Path(env.publication)
+    return Folder(folder, env.publication_seconds or FOLDER_PACE)
 
 
 def work() -> Work:

@@ -17,7 +17,7 @@ from ledger.domain.note import Checkpoint, NoteError, SignerKey
 from ledger.domain.sealing import Cursor, Lease, OpenBlocks, Run
 from ledger.domain.serial import block_of
 from ledger.domain.tiles import WIDTH, Place, Tile
-from ledger.publication import Folder, PublicationError
+from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
 
 MOST_EVENTS = 65_536
@@ -45,7 +45,7 @@ class WrongKeyError(Exception):
 class Sealer:
     """One active sealer, for as long as its session holds the sealers' lock; after any error a new one is made."""
 
-    def __init__(self, connection: log.Connection, key: SignerKey, place: Folder, first_block: int) -> None:
+    def __init__(self, connection: log.Connection, key: SignerKey, place: Publication, first_block: int) -> None:
         """Take up the work where the database and the publication say that it was left.
 
         Args:
@@ -219,7 +219,7 @@ class Sealer:
         edge = self._growth.edge
         growing = tiles.growing(size)
         changed = {publication.tile_name(tile): edge[tile.level] for tile in growing if tile not in self._copied}
-        self._place.write(self._lasting() | changed)
+        self._write(self._lasting() | changed)
         self._copied = growing
 
     def _lasting(self) -> dict[str, bytes]:
@@ -235,8 +235,14 @@ class Sealer:
         while size - self._published > MOST_EVENTS:
             end = (self._published + MOST_EVENTS) // WIDTH * WIDTH
             self._load(self._published, end)
-            self._place.write(self._lasting())
+            self._write(self._lasting())
             self._published = end
+
+    def _write(self, objects: dict[str, bytes]) -> None:
+        """Write objects in parts, and say a word to the server after each: it ends a session that has hung."""
+        for part in batched(objects.items(), self._place.at_once):
+            self._place.write(dict(part))
+            self._connection.execute("SELECT 1")
 
     def _sign(self, checkpoint: Checkpoint) -> bytes:
         return self._key.sign(checkpoint.text)
@@ -290,7 +296,7 @@ class Sealer:
             if state.published_size:
                 raise PublicationError(
                     f"{self._place} has no checkpoint, but the database has published {state.published_size} leaves. "
-                    "Correct PUBLICATION, or put the folder back from a copy."
+                    "Correct PUBLICATION, or put it back from a copy."
                 )
             return None
         text, outside, signature = found

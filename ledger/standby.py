@@ -16,14 +16,12 @@ from ledger import log
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_serial, shard_of
 from ledger.guard import RestoredError
-from ledger.publication import Folder, PublicationError
+from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
 from ledger.sealer import Sealer
 
 LOCK = (0x5345, 1)
 """PostgreSQL's (int4, int4) key of the sealers' lock."""
-TICK = 0.25
-"""Seconds between two looks at the events."""
 _POLL = 0.5
 _LONGEST_PAUSE = 5.0
 # A sealer that hangs loses its session, and with it the lock: another one takes over.
@@ -41,7 +39,7 @@ class Work(NamedTuple):
 
     url: str
     key: SignerKey
-    place: Folder
+    place: Publication
     first_block: int
     allow_unsafe: bool
 
@@ -61,7 +59,7 @@ def run(work: Work) -> None:
                 if said:
                     logger.warning("Sealing goes on, with %s leaves.", sealer.size)
                 said, pause = "", _POLL
-                _seal(sealer, connection, work.first_block)
+                _seal(sealer, connection, work)
         except RestoredError as error:
             said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
         except (log.LogError, RowError) as error:
@@ -74,13 +72,13 @@ def run(work: Work) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _seal(sealer: Sealer, connection: log.Connection, first_block: int) -> None:
+def _seal(sealer: Sealer, connection: log.Connection, work: Work) -> None:
     known = False
     while True:
         began = time.monotonic()
-        known = known or _is_of_shard(connection, first_block)
+        known = known or _is_of_shard(connection, work.first_block)
         if not sealer.behind(sealer.tick()):
-            time.sleep(max(0.0, began + TICK - time.monotonic()))
+            time.sleep(max(0.0, began + work.place.pace - time.monotonic()))
 
 
 @contextmanager

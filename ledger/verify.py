@@ -11,7 +11,7 @@ from ledger import guard, log, verify_tables
 from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, VerifierKey
 from ledger.log import Connection, State
-from ledger.publication import Folder, PublicationError
+from ledger.publication import Publication, PublicationError
 from ledger.verify_pass import MOST_FAULTS, NumberOf, Pass, TooManyFaultsError
 from ledger.verify_trees import Signed
 
@@ -34,7 +34,7 @@ def verify(
     connection: Connection,
     key: VerifierKey,
     number_of: NumberOf,
-    place: Folder,
+    place: Publication,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Verdict:
     """Check everything that the log says, in a transaction that sees one moment and only reads.
@@ -58,7 +58,7 @@ def verify(
         return check.run(place, outside)
 
 
-def _outside(place: Folder, key: VerifierKey) -> "Outside | PublicationError":
+def _outside(place: Publication, key: VerifierKey) -> "Outside | PublicationError":
     try:
         return guard.published(place, key)
     except PublicationError as error:
@@ -77,7 +77,7 @@ class _Verification:
         self._state: State = log.read_state(connection)
         self._pass = Pass(connection, key, number_of, Growth())
 
-    def run(self, place: Folder, outside: "Outside | PublicationError") -> Verdict:
+    def run(self, place: Publication, outside: "Outside | PublicationError") -> Verdict:
         unsealed = None
         try:
             self._take_signatures(place, outside)
@@ -95,7 +95,7 @@ class _Verification:
         trees = self._pass.trees
         return Verdict(trees.growth.size, trees.tiles, self._pass.checkpoints, unsealed, self._pass.faults)
 
-    def _take_signatures(self, place: Folder, outside: "Outside | PublicationError") -> None:
+    def _take_signatures(self, place: Publication, outside: "Outside | PublicationError") -> None:
         """Note what ``tree_state`` and the outside say was signed: to be compared when their sizes are reached."""
         size = self._state.published_size
         if self._state.published_signature is not None:

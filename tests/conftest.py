@@ -96,7 +96,7 @@ def service() -> Iterator[ServiceFactory]:
 def django_db_setup(database: Database, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Point Django at the module's database, where pytest-django would make one itself."""
     env = msgspec.structs.replace(
-        settings.ENV, database_url=database.url, database_owner_url=database.owner_url, fence=database.fence
+        settings.ENV, database_url=database.url, database_owner_url=database.owner_url, fence=str(database.fence)
     )
     for alias, url in (("default", database.url), ("owner", database.owner_url)):
         connections.settings[alias]["NAME"] = conninfo_to_dict(url)["dbname"]

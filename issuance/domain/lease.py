@@ -7,6 +7,8 @@ from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE, first_serial
 
 LARGEST_LEASE = 1024
 """Blocks: a million serials, so that one slip of the rate does not burn a shard's worth."""
+_LONGEST_LEAD = 5.0
+"""Seconds: what takes longer is trouble, and no measure of what the next lease will take."""
 
 
 class Reserve:
@@ -89,6 +91,11 @@ class Demand:
         self._since = now
         self._count = 0
         self._rate = 0.0
+        self._lead = 0.0
+
+    def leased(self, seconds: float) -> None:
+        """Note how long a lease took: a fence across a network, or many who lease, take their time."""
+        self._lead = max(seconds, self._lead / 2)
 
     def used(self, count: int, now: float) -> None:
         """Note that ``count`` serials were used; ``now`` is in seconds of a monotonic clock."""
@@ -99,11 +106,14 @@ class Demand:
             self._since, self._count = now, 0
 
     def blocks_to_lease(self, left: int) -> int:
-        """Blocks to lease now, with ``left`` serials in hand: a second's worth, once less than half of that is left."""
-        second = max(self._rate, float(self._count), BLOCK_SIZE / 2)
-        if left > second / 2:
+        """Blocks to lease now, with ``left`` serials in hand, once less than half of what is to be leased is left.
+
+        That is a second's worth, and that of two leases: half of it lasts until the next one is there.
+        """
+        worth = max(self._rate, float(self._count), BLOCK_SIZE / 2) * (1 + 2 * min(self._lead, _LONGEST_LEAD))
+        if left > worth / 2:
             return 0
-        return min(LARGEST_LEASE, -(-int(second) // BLOCK_SIZE))
+        return min(LARGEST_LEASE, -(-int(worth) // BLOCK_SIZE))
 
     def blocks_for_call(self, count: int) -> int:
         """Blocks to lease for a call of ``count`` orders: those that it needs, or a second's worth if that is more."""

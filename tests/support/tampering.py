@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 def verify(database: Database, *arguments: str) -> Outcome:
     """Run verify_ledger in this process; as a command of its own it takes ten times as long to start."""
     env = msgspec.structs.replace(
-        settings.ENV, database_url=database.url, fence=database.fence, publication=database.publication
+        settings.ENV, database_url=database.url, fence=str(database.fence), publication=str(database.publication)
     )
     out, code, said = StringIO(), 0, ""
     with override_settings(ENV=env, DATABASE_URL=database.url):

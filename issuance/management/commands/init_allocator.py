@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from issuance import runtime
-from issuance.domain.errors import FenceError
+from issuance.domain.errors import FenceError, UnavailableError
 from issuance.registry import Registry
 
 
@@ -21,5 +21,5 @@ class Command(BaseCommand):
         registry = Registry(runtime.fence(env), env.shard, runtime.numbering(env).fingerprint)
         try:
             self.stdout.write(registry.initialise())
-        except FenceError as error:
+        except (FenceError, UnavailableError) as error:
             raise CommandError(str(error)) from None

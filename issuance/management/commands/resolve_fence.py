@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from issuance import runtime
-from issuance.domain.errors import FenceError
+from issuance.domain.errors import FenceError, UnavailableError
 from issuance.registry import Registry
 
 
@@ -35,5 +35,5 @@ class Command(BaseCommand):
                 self.stdout.write(registry.resolve())
             else:
                 self.stdout.write(f"With --yes this command would {plan}.")
-        except FenceError as error:
+        except (FenceError, UnavailableError) as error:
             raise CommandError(str(error)) from None
