@@ -11,7 +11,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run test check fix bench docs requirements lint types imports migrations schema deploy
+.PHONY: help run test check fix bench rehearse docs requirements lint types imports migrations schema deploy containers
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -23,15 +23,18 @@ run: .venv/.dev ## start everything at http://127.0.0.1:8000 (PORT=…, DATA_DIR
 test: .venv/.dev ## run the tests; ARGS="-k name" picks some
 	@$(python) -m pytest $(ARGS)
 
-check: .venv/.dev ## lint, types, imports, migrations, schema, production settings
+check: .venv/.dev ## lint, types, imports, migrations, schema, production settings, container files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
-		types lint imports migrations schema deploy
+		types lint imports migrations schema deploy containers
 
 fix: .venv/.dev ## let ruff repair and format what it can
 	@$(python) -m ruff check --fix --quiet . || failed=1; $(python) -m ruff format --quiet . && [ -z "$$failed" ]
 
 bench: .venv/.bench ## measure the service against its peers (some minutes)
 	@$(python) -m benchmarks $(ARGS)
+
+rehearse: .venv/.dev ## build the image and run it without a container engine (root on Debian, some minutes)
+	@sh scripts/rehearse-image.sh
 
 docs: .venv/.dev ## write what is made from the code: settings, schema, problem types
 	@$(python) manage.py generate_docs
@@ -55,6 +58,10 @@ schema: .venv/.dev
 	@$(python) manage.py spectacular --validate --fail-on-warn --file /dev/null && echo "schema: fine"
 deploy: .venv/.dev
 	@$(production) $(python) manage.py check --deploy --fail-level WARNING
+# With the .env that scripts/make-env.sh makes, compose reads its file in tests/unit/test_container_files.py.
+containers: .venv/.dev
+	@.venv/bin/hadolint Dockerfile && .venv/bin/docker-compose config --quiet --no-interpolate && \
+		.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml && echo "containers: fine"
 
 # The stamps: bench has all that dev has, so either may stand for .venv/.dev.
 .venv/.dev: requirements/dev.txt requirements/uv.txt

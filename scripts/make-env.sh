@@ -43,6 +43,7 @@ owner=$(random)
 serving=$(random)
 sealing=$(random)
 reporting=$(random)
+valkey=$(random)
 secret=$(random)
 metrics=$(random)
 number=$(random)
@@ -59,6 +60,9 @@ DB_OWNER_PASSWORD=$owner
 DB_SERVING_PASSWORD=$serving
 DB_SEALING_PASSWORD=$sealing
 DB_REPORTING_PASSWORD=$reporting
+
+# The same for Valkey on Railway, which keeps the fence there. Compose's keeps nothing, and only the service reaches it.
+VALKEY_PASSWORD=$valkey
 
 # May change: console logins end, and whoever scrapes /metrics is told.
 SECRET_KEY=$secret

@@ -38,7 +38,7 @@ class Rehearsal:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.image: dict[str, Any] = json.loads((work / "image.json").read_text())["Docker"]["config"]
-        command = [ROOT / ".venv/bin/docker-compose", "config", "--format", "json"]
+        command = [str(ROOT / ".venv/bin/docker-compose"), "config", "--format", "json"]
         self.compose: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=work / "project"))
         self.services: dict[str, Any] = self.compose["services"]
 
@@ -71,13 +71,20 @@ class Rehearsal:
         (home / "password").write_text(given["POSTGRES_PASSWORD"])
         for place in (home, home / "password"):
             os.chown(place, uid, gid)
-        make = ["initdb", "-D", home / "data", "--username=postgres", "--auth=scram-sha-256"]
+        make = ["initdb", "-D", str(home / "data"), "--username=postgres", "--auth=scram-sha-256"]
         make += [f"--pwfile={home / 'password'}", *given["POSTGRES_INITDB_ARGS"].split()]
-        serve = [*db["command"], "-D", home / "data", f"--unix_socket_directories={home}"]
+        serve = [*db["command"], "-D", str(home / "data"), f"--unix_socket_directories={home}"]
         asking = os.environ | given | {"PATH": f"{programs}:{os.environ['PATH']}", "PGHOST": "127.0.0.1"}
         asking["PGPASSWORD"] = given["POSTGRES_PASSWORD"]
         with (self.work / "db.log").open("ab") as log:
-            server: dict[str, Any] = {"user": uid, "group": gid, "extra_groups": [], "cwd": home, "stdout": log, "stderr": log}
+            server: dict[str, Any] = {
+                "user": uid,
+                "group": gid,
+                "extra_groups": [],
+                "cwd": home,
+                "stdout": log,
+                "stderr": log,
+            }
             subprocess.run([programs / make[0], *make[1:]], check=True, **server)
             running = subprocess.Popen([programs / serve[0], *serve[1:]], **server)
         try:
