@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import httpx
 import psycopg
@@ -23,8 +24,10 @@ import redis
 from core.embedded import postgres, valkey
 from core.embedded.__main__ import ROOT, TRY
 from core.embedded.server import unprivileged_user
+from tests.logs import Logs
 
 ISSUE: Final = f"/next-tracking-number?{TRY}"
+CUSTOMER: Final = parse_qs(TRY)["customer_id"][0]
 BEHIND_TLS: Final = {"Host": "tracking.example", "X-Forwarded-Proto": "https"}
 AS_CONTAINED: Final = (
     *("setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "--no-new-privs"),
@@ -225,7 +228,12 @@ def rehearse(work: Path) -> None:
         after = len(load.numbers) - before
         say(f"SIGTERM under load: {after} more were answered with 200, none otherwise; ended after {seconds:.1f} s")
         say(f"{len(load.numbers) + 1} were answered, {found[0]} are in the ledger")
-    say("sealer, worker, beat and PostgreSQL stopped in order")
+    logs = Logs()
+    logs.know(CUSTOMER)
+    for log in work.glob("*.log"):
+        logs.take(log.stem, log.read_text(errors="replace"))
+    expect(not logs.offences, f"A log says what none may: {logs.offences[:1]}")
+    say(f"all stopped in order; none of {logs.lines.total()} log lines holds a customer, a query or a key")
 
 
 if __name__ == "__main__":
