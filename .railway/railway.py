@@ -60,7 +60,6 @@ def main(ctx: Any) -> Any:
         "AWS_REGION": log.env.REGION,
         "AWS_ENDPOINT_URL_S3": log.env.ENDPOINT,
         "AWS_S3_ADDRESSING_STYLE": "virtual",
-        "LOG_FORMAT": "json",
     }
     counting = {"REDIS_URL": valkey.env.REDIS_URL}
     serving = {
@@ -71,7 +70,6 @@ def main(ctx: Any) -> Any:
         "METRICS_TOKEN": shared.METRICS_TOKEN,
         "THROTTLE_PER_ADDRESS": "600",
         "TRUSTED_PROXIES": "1",
-        "DRAIN_SECONDS": "5",
         "WEB_CONCURRENCY": "2",  # a container sees all cores of the machine that it is on
     }
 

@@ -14,6 +14,7 @@ host=${1:-}
 case $host in
     '' | -* | .* | *[!A-Za-z0-9.-]*) fail "Say which host name the service has: sh scripts/make-env.sh tracking.example (or: localhost)" ;;
 esac
+command -v openssl >/dev/null || fail "openssl is missing. Debian: apt-get install openssl"
 [ ! -e .env ] || fail ".env is there already. Keep it: its keys belong to the numbers that are out."
 
 random() {

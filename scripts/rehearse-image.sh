@@ -46,7 +46,7 @@ images() {
 }
 
 say "making the base image, from the package source that this machine has"
-quietly mmdebstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
+quietly mmdebstrap --variant=minbase --dpkgopt=force-unsafe-io --include=python3,python3-venv,ca-certificates \
     --customize-hook='ln -s /usr/bin/python3 "$1/usr/local/bin/python"' trixie "$work/base.tar" "$debian"
 container=$(images from scratch)
 quietly images add "$container" "$work/base.tar" /

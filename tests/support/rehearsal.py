@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -159,7 +160,7 @@ def client() -> httpx.Client:
 
 
 class Load:
-    """Callers who issue until nobody listens any more."""
+    """Callers from many addresses, so that no throttle stops them, who issue until nobody listens any more."""
 
     def __init__(self) -> None:
         self.numbers: list[str] = []
@@ -170,9 +171,9 @@ class Load:
 
     def _call(self) -> None:
         with client() as web:
-            while True:
+            for turn in count():
                 try:
-                    answer = web.get(ISSUE)
+                    answer = web.get(ISSUE, headers={"X-Forwarded-For": f"192.0.2.{turn % 250}"})
                 except httpx.ConnectError:
                     return
                 except httpx.TransportError as error:

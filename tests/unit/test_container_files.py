@@ -18,7 +18,7 @@ from core.embedded import secrets
 from core.embedded.__main__ import BEAT, WORKER
 from core.env import Env, SettingsError, load
 from ledger import runtime
-from tests.support.shipped import HOST, ROOT, compose_config, dotenv, make_env
+from tests.support.shipped import HOST, ROOT, compose_config, dotenv
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -29,17 +29,9 @@ type Services = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an .env that the one command made."""
-    made = tmp_path_factory.mktemp("project")
-    assert make_env(made, HOST).returncode == 0
-    return made
-
-
-@pytest.fixture(scope="module")
-def composed(folder: Path) -> dict[str, Any]:
+def composed(project: Path) -> dict[str, Any]:
     """What Docker Compose makes of both."""
-    return compose_config(folder)
+    return compose_config(project)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +50,7 @@ def settings_of(services: Services) -> Callable[[str], Env]:
 
 
 def test_the_image_holds_every_package_and_the_context_lets_it_in() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = project["tool"]["importlinter"]["root_packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
     let_in = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     for package in packages:
         assert f"COPY {package} {package}\n" in DOCKERFILE
@@ -148,19 +139,19 @@ def test_compose_gives_settings_that_exist_and_the_secrets_that_production_needs
 
 
 def test_what_compose_gives_is_read_as_the_settings_of_a_production(
-    folder: Path, settings_of: Callable[[str], Env]
+    project: Path, settings_of: Callable[[str], Env]
 ) -> None:
     env = settings_of("web")
     assert not env.embedded
-    assert env.database_url == f"postgresql://tracking_web:{dotenv(folder)['DB_SERVING_PASSWORD']}@db/tracking"
+    assert env.database_url == f"postgresql://tracking_web:{dotenv(project)['DB_SERVING_PASSWORD']}@db/tracking"
     assert env.https_only is True
     assert env.allowed_hosts == HOST
 
 
 def test_the_sealers_sign_and_everybody_else_only_verifies(
-    folder: Path, services: Services, settings_of: Callable[[str], Env]
+    project: Path, services: Services, settings_of: Callable[[str], Env]
 ) -> None:
-    made = dotenv(folder)
+    made = dotenv(project)
     sealing, serving = settings_of("sealer"), settings_of("web")
     assert runtime.signer(sealing).verifier.id == runtime.verifier(serving).id
     assert sealing.database_sealer_url == f"postgresql://tracking_seal:{made['DB_SEALING_PASSWORD']}@db/tracking"
@@ -182,14 +173,14 @@ def test_two_sealers_run_and_hear_that_they_are_told_to_stop(services: Services)
 
 @pytest.mark.parametrize(("service", "program"), [("worker", WORKER), ("beat", BEAT)])
 def test_what_counts_runs_as_under_make_run_with_a_login_and_a_queue_of_its_own(
-    folder: Path, services: Services, settings_of: Callable[[str], Env], service: str, program: tuple[str, ...]
+    project: Path, services: Services, settings_of: Callable[[str], Env], service: str, program: tuple[str, ...]
 ) -> None:
     given = services[service]
     assert tuple(given["command"]) == program
     assert given["init"] is True
     assert given["healthcheck"] == {"disable": True}, "the image's asks a web process"
     env = settings_of(service)
-    password = dotenv(folder)["DB_REPORTING_PASSWORD"]
+    password = dotenv(project)["DB_REPORTING_PASSWORD"]
     assert env.database_reporter_url == f"postgresql://tracking_report:{password}@db/tracking"
     assert env.redis_url == "redis://valkey:6379/0"
     assert env.report_time_zone == settings_of("web").report_time_zone == "UTC"
@@ -251,8 +242,8 @@ def test_each_login_is_made_with_the_role_that_it_takes_on() -> None:
         assert f"CREATE ROLE {role} NOLOGIN;" in COMPOSE_TEXT
 
 
-def test_no_secret_has_a_default_or_a_value_in_the_file(folder: Path) -> None:
-    made = set(dotenv(folder)) - {"ALLOWED_HOSTS", "HTTPS_ONLY", "VALKEY_PASSWORD"}
+def test_no_secret_has_a_default_or_a_value_in_the_file(project: Path) -> None:
+    made = set(dotenv(project)) - {"ALLOWED_HOSTS", "HTTPS_ONLY", "VALKEY_PASSWORD"}
     asked = re.findall(r"\$\{(\w+)([^}]*)\}", COMPOSE_TEXT)
     assert {name for name, _ in asked} >= made
     assert {more for name, more in asked if name in made} == {":?run scripts/make-env.sh"}
@@ -265,8 +256,8 @@ def test_without_an_env_compose_says_which_command_makes_it(tmp_path: Path) -> N
         compose_config(tmp_path)
 
 
-def test_only_migrations_are_given_the_owners_login(folder: Path, services: Services) -> None:
-    password = dotenv(folder)["DB_OWNER_PASSWORD"]
+def test_only_migrations_are_given_the_owners_login(project: Path, services: Services) -> None:
+    password = dotenv(project)["DB_OWNER_PASSWORD"]
     assert password in services["migrate"]["environment"]["DATABASE_OWNER_URL"]
     for service in set(services) - {"migrate", "db"}:
         assert password not in json.dumps(services[service])
@@ -299,9 +290,9 @@ def test_postgresql_18_has_checksums_and_its_flags_trade_no_durability(services:
     assert int(flags["max_connections"]) >= 2 * 2 * 10 + 20  # containers, processes, sessions; the rest
 
 
-def test_tls_needs_no_more_than_a_certificate(folder: Path) -> None:
+def test_tls_needs_no_more_than_a_certificate(project: Path) -> None:
     without, given = (
-        compose_config(folder, which)["services"]["proxy"] for which in ({}, {"TLS_CERTIFICATE": "/c.pem"})
+        compose_config(project, which)["services"]["proxy"] for which in ({}, {"TLS_CERTIFICATE": "/c.pem"})
     )
     assert without["environment"]["TLS_CERTIFICATE"] == ""
     [mounted] = given["volumes"]

@@ -9,6 +9,8 @@ from core.env import load
 from ledger.domain.note import SignerKey, VerifierKey
 from tests.support.shipped import HOST, compose_config, dotenv, make_env
 
+pytestmark = pytest.mark.usefixtures("openssl")
+
 
 @pytest.mark.parametrize("_", range(5))  # a key whose bytes a shell would not survive shows in some of them
 def test_the_logs_key_is_one_that_the_ledger_reads_and_writes(tmp_path: Path, _: int) -> None:
