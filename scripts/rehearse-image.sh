@@ -58,7 +58,8 @@ quietly images rm "$container"
 
 # pip is told in the build what this machine's pip is told, and sees the files and folders that this names.
 say "building the Dockerfile"
-.venv/bin/python -m pip config list | sed -n "s/^[^.]*\.\([a-z-]*\)='\(.*\)'\$/\1 = \2/p" | sed 's/\\n/ /g' |
+.venv/bin/python -m pip config list | LC_ALL=C sort | # the environment's first, which win
+    sed -n "s/^[^.]*\.\([a-z-]*\)='\(.*\)'\$/\1 = \2/p" | sed 's/\\n/ /g' |
     awk -F ' = ' 'BEGIN { print "[global]" } !seen[$1]++' >"$work/pip.conf"
 set -- --volume "$work/pip.conf:/etc/pip.conf:ro"
 for place in $(sed -n 's/^[^=]* = //p' "$work/pip.conf"); do
