@@ -13,7 +13,8 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run test soak check fix bench docs requirements lint types imports migrations schema deploy security audit
+.PHONY: help run test soak check fix bench rehearse docs requirements lint types imports migrations schema deploy \
+	security audit containers
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -28,15 +29,18 @@ test: .venv/.dev ## run the tests; ARGS="-k name" picks some, ARGS=-n0 takes one
 soak: .venv/.dev ## kill parts of a service under load, over and over (SOAK_MINUTES=10)
 	@$(python) -m pytest tests/faults/test_soak.py --timeout=0 --soak-minutes=$(or $(SOAK_MINUTES),10) $(ARGS)
 
-check: .venv/.dev ## lint, types, imports, migrations, schema, production settings, security
+check: .venv/.dev ## lint, types, imports, migrations, schema, production settings, security, container files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
-		types lint imports migrations schema deploy security audit
+		types lint imports migrations schema deploy security audit containers
 
 fix: .venv/.dev ## let ruff repair and format what it can
 	@$(python) -m ruff check --fix --quiet . || failed=1; $(python) -m ruff format --quiet . && [ -z "$$failed" ]
 
 bench: .venv/.bench ## measure the service against its peers (some minutes)
 	@$(python) -m benchmarks $(ARGS)
+
+rehearse: .venv/.dev ## build the image and run it without a container engine (root on Debian, some minutes)
+	@sh scripts/rehearse-image.sh
 
 docs: .venv/.dev ## write what is made from the code: settings, schema, problem types
 	@$(python) manage.py generate_docs
@@ -67,6 +71,10 @@ security: .venv/.dev
 # Reported where the advisories can't be reached, refused where one is known.
 audit: .venv/.dev
 	@$(python) scripts/audit.py
+# With the .env that scripts/make-env.sh makes, compose reads its file in tests/unit/test_container_files.py.
+containers: .venv/.dev
+	@.venv/bin/hadolint Dockerfile && .venv/bin/docker-compose config --quiet --no-interpolate && \
+		.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml && echo "containers: fine"
 
 # The stamps: bench has all that dev has, so either may stand for .venv/.dev.
 .venv/.dev: requirements/dev.txt requirements/uv.txt

@@ -55,7 +55,11 @@ def _description(hint: Any) -> str:
 
 def env_example() -> str:
     """``.env.example``: every setting, commented out with its default."""
-    lines = ["# Every setting of the service, with its default. `make run` needs none of them.", ""]
+    lines = [
+        "# Every setting of the service, with its default. `make run` needs none of them.",
+        "# The .env of docker-compose.yml is made by scripts/make-env.sh.",
+        "",
+    ]
     for name, default, description in settings():
         lines += [f"# {description}", f"# {name}={default}", ""]
     return "\n".join(lines).rstrip() + "\n"

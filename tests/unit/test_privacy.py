@@ -26,6 +26,7 @@ REDIRECTED = {
     "integration/test_verify_ledger.py": "handed on",
     "integration/test_rebuild_reports.py": "handed on",
     "api/test_schemathesis.py": "a client's",
+    "support/rehearsal.py": "reads them itself, of an image that no test runs",
     "support/clients.py": "a client's",
     "support/node.py": "a client's",
     "support/disks.py": "mount(8)",
@@ -39,6 +40,8 @@ REDIRECTED = {
     "integration/test_process.py": "ends before it serves",
     "integration/test_ledger_commands.py": "has no database",
     "integration/test_verify_doc.py": "has no database",
+    "support/shipped.py": "has no database",
+    "unit/test_container_files.py": "has no database",
     "integration/test_migrating.py": "has no events",
 }
 """The tests that take what a program writes for themselves, and why no log line gets lost by that."""

@@ -1,0 +1,23 @@
+"""A project as scripts/make-env.sh leaves it, for the tests of what ships the service."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.shipped import HOST, make_env
+
+
+@pytest.fixture(scope="session")
+def openssl(tool: Callable[[str, str], Path]) -> Path:
+    """What the script needs."""
+    return tool("openssl", "openssl")
+
+
+@pytest.fixture(scope="session")
+def project(openssl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an .env that the one command made."""
+    assert openssl
+    made = tmp_path_factory.mktemp("project")
+    assert make_env(made, HOST).returncode == 0
+    return made
