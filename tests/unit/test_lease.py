@@ -33,3 +33,15 @@ def test_a_call_leases_what_it_needs_or_a_second_s_worth_where_calls_come_thick(
     assert demand.blocks_for_call(1000) == 11
     demand.used(1, 100.0)
     assert demand.blocks_for_call(1000) == 1, "the rate has fallen"
+
+
+def test_the_longer_a_lease_takes_the_sooner_and_the_more_is_leased() -> None:
+    demand = Demand(0.0)
+    demand.used(10 * BLOCK_SIZE, 1.0)
+    assert (demand.blocks_to_lease(5 * BLOCK_SIZE + 1), demand.blocks_to_lease(5 * BLOCK_SIZE)) == (0, 10)
+    demand.leased(1.0)
+    assert (demand.blocks_to_lease(15 * BLOCK_SIZE + 1), demand.blocks_to_lease(15 * BLOCK_SIZE)) == (0, 30)
+    demand.leased(0.0)
+    assert demand.blocks_to_lease(10 * BLOCK_SIZE) == 20, "one that was quick does not make it forget the slow one"
+    demand.leased(3600.0)
+    assert demand.blocks_to_lease(0) == 110
