@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from core import metrics
@@ -41,6 +41,16 @@ _LEASE_PAUSE = 0.5
 _ISSUED = metrics.ISSUED.labels("single")
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Give up a session over which no word comes; SessionLostError says so."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            yield
+    except TimeoutError as error:
+        raise SessionLostError(f"no word from the server for {_PATIENCE:.0f} seconds") from error
 
 
 class Gate(Protocol):
@@ -154,7 +164,8 @@ class Writer:
 
     async def _live(self) -> None:
         """One session from its opening to its end."""
-        session = await self._open_session()
+        async with _patience():
+            session = await self._open_session()
         self._reserve = Reserve()
         try:
             # Committed before anything is read, and after the last writer's end: what is found then is as durable.
@@ -179,7 +190,8 @@ class Writer:
         if self._unsettled is None:
             return
         _, batch = self._unsettled
-        found = await session.present([request.event.number for request in batch])
+        async with _patience():
+            found = await session.present([request.event.number for request in batch])
         self._unsettled = None
         _ISSUED.inc(len(found))
         for request in batch:
@@ -230,10 +242,8 @@ class Writer:
         self._unsettled = (session.writer, batch)
         began = time.perf_counter()  # the loop's clock stands still within a turn
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with _patience():
                 written = await session.append([r.event for r in batch], [r.claims for r in batch])
-        except TimeoutError as error:
-            raise SessionLostError(f"no word from the server for {_PATIENCE:.0f} seconds") from error
         except RowRefusedError as error:
             self._unsettled = None
             self._halve(batch, error)
@@ -270,7 +280,8 @@ class Writer:
     async def _replay(self, session: Gate, requests: list[Request]) -> None:
         tags = [claim.tag for request in requests for claim in request.claims]
         try:
-            won = await session.winners(tags)
+            async with _patience():
+                won = await session.winners(tags)
         except (SessionLostError, UnavailableError):
             self._again(requests)
             raise
@@ -324,11 +335,12 @@ class Writer:
         return self._leasing
 
     async def _lease(self, session: Gate, count: int = 1, wait_for: tuple[int, list[Request]] | None = None) -> None:
-        if wait_for is not None:
-            await session.wait_until_gone(wait_for[0])
-        began = self._loop.time()
-        self._reserve.add(await session.lease(count))
-        self._demand.leased(self._loop.time() - began)
+        async with _patience():
+            if wait_for is not None:
+                await session.wait_until_gone(wait_for[0])
+            began = self._loop.time()
+            self._reserve.add(await session.lease(count))
+            self._demand.leased(self._loop.time() - began)
 
     def _answer(self, request: Request) -> None:
         if not request.answer.done():
