@@ -26,11 +26,14 @@ SERVER_OPTIONS = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10000"
     " -c client_connection_check_interval=2000"
 )
+PATIENCE = 30.0
+"""Seconds without a word from the server after which a session is given up."""
 POOLED = (
     "leads through a pooler: another session would have our locks, and an order of commits that is not ours. "
     "Give PostgreSQL's own address."
 )
 """What is wrong with a setting whose session is not the server's own; a pooler makes up its process id."""
+SILENT = f"no word from the server for {PATIENCE:.0f} seconds"
 _OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COPY_IN)
 
 
@@ -82,6 +85,7 @@ class Session:
 
         Raises:
             psycopg.Error: no connection, or the login may not take the role.
+            TimeoutError: no word from the server.
         """
         given = conninfo_to_dict(url)
         options = f"{given.get('options') or ''} {SERVER_OPTIONS}"
@@ -89,7 +93,8 @@ class Session:
             make_conninfo(url, **(OPTIONS | {"options": options})), autocommit=True
         )
         try:
-            await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            async with asyncio.timeout(PATIENCE):
+                await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         except BaseException:
             await connection.close()
             raise
@@ -179,23 +184,27 @@ class Session:
         if self.lost.done():
             raise SessionLostError("the session is closed")
         self._waiter = self._loop.create_future()
+        patience = self._loop.call_later(PATIENCE, self._broken, SILENT)
         try:
             await self._waiter
         except asyncio.CancelledError:
             self._broken("the waiting task was cancelled")
             raise
         finally:
+            patience.cancel()
             self._waiter = None
 
     async def _writable(self) -> None:
         ready = self._loop.create_future()
         self._loop.add_writer(self._fd, lambda: None if ready.done() else ready.set_result(None))
         try:
-            await asyncio.wait((ready, self.lost), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ready, self.lost), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._loop.remove_writer(self._fd)
         if self.lost.done():
             raise SessionLostError("the session is closed")
+        if not ready.done():
+            raise self._broken(SILENT)
 
     def _on_readable(self) -> None:
         try:

@@ -33,8 +33,6 @@ from ledger.domain.entry import Event
 from ledger.domain.tag import Claim
 
 _TRIES = 3
-_PATIENCE = 30.0
-"""Seconds without a word from the server after which a session is given up."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _PAGE = 128
 """Events of a replay that are read at a time: a slice of the loop's time."""
@@ -235,10 +233,7 @@ class BulkWriter:
         made = await sliced(rows.row, events)
         self._unsettled = session.writer, events
         try:
-            async with asyncio.timeout(_PATIENCE):
-                won = await session.append_whole(made, events[0].number, claims)
-        except TimeoutError as error:
-            raise SessionLostError(f"no word from the server for {_PATIENCE:.0f} seconds") from error
+            won = await session.append_whole(made, events[0].number, claims)
         except (IssuanceError, RowRefusedError, TryAgainError):
             self._unsettled = None
             raise

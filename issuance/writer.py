@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from core import metrics
@@ -33,24 +33,12 @@ _TURNS = 3
 """Turns of the event loop between batches. At 64 connections a batch then holds 25 rows where one turn gives 12."""
 _TRIES = 3
 _SWEEP = 0.25
-_PATIENCE = 30.0
-"""Seconds without a word from the server after which a session is given up."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _LEASE_PAUSE = 0.5
 
 _ISSUED = metrics.ISSUED.labels("single")
 
 logger = logging.getLogger(__name__)
-
-
-@contextlib.asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
-    """Give up a session over which no word comes; SessionLostError says so."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            yield
-    except TimeoutError as error:
-        raise SessionLostError(f"no word from the server for {_PATIENCE:.0f} seconds") from error
 
 
 class Gate(Protocol):
@@ -164,8 +152,7 @@ class Writer:
 
     async def _live(self) -> None:
         """One session from its opening to its end."""
-        async with _patience():
-            session = await self._open_session()
+        session = await self._open_session()
         self._reserve = Reserve()
         try:
             # Committed before anything is read, and after the last writer's end: what is found then is as durable.
@@ -190,8 +177,7 @@ class Writer:
         if self._unsettled is None:
             return
         _, batch = self._unsettled
-        async with _patience():
-            found = await session.present([request.event.number for request in batch])
+        found = await session.present([request.event.number for request in batch])
         self._unsettled = None
         _ISSUED.inc(len(found))
         for request in batch:
@@ -242,8 +228,7 @@ class Writer:
         self._unsettled = (session.writer, batch)
         began = time.perf_counter()  # the loop's clock stands still within a turn
         try:
-            async with _patience():
-                written = await session.append([r.event for r in batch], [r.claims for r in batch])
+            written = await session.append([r.event for r in batch], [r.claims for r in batch])
         except RowRefusedError as error:
             self._unsettled = None
             self._halve(batch, error)
@@ -280,8 +265,7 @@ class Writer:
     async def _replay(self, session: Gate, requests: list[Request]) -> None:
         tags = [claim.tag for request in requests for claim in request.claims]
         try:
-            async with _patience():
-                won = await session.winners(tags)
+            won = await session.winners(tags)
         except (SessionLostError, UnavailableError):
             self._again(requests)
             raise
@@ -335,12 +319,11 @@ class Writer:
         return self._leasing
 
     async def _lease(self, session: Gate, count: int = 1, wait_for: tuple[int, list[Request]] | None = None) -> None:
-        async with _patience():
-            if wait_for is not None:
-                await session.wait_until_gone(wait_for[0])
-            began = self._loop.time()
-            self._reserve.add(await session.lease(count))
-            self._demand.leased(self._loop.time() - began)
+        if wait_for is not None:
+            await session.wait_until_gone(wait_for[0])
+        began = self._loop.time()
+        self._reserve.add(await session.lease(count))
+        self._demand.leased(self._loop.time() - began)
 
     def _answer(self, request: Request) -> None:
         if not request.answer.done():

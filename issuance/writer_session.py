@@ -68,7 +68,7 @@ class WriterSession:
         """
         try:
             session = await Session.connect(url, role)
-        except psycopg.Error as error:
+        except (psycopg.Error, TimeoutError) as error:
             raise UnavailableError(f"The database can't be reached: {str(error).strip()}") from error
         try:
             await _be_durable(session, allow_unsafe=allow_unsafe)

@@ -8,7 +8,6 @@ import pytest
 from uuid_utils import uuid7
 
 from core.session import SessionLostError
-from issuance import bulk_writer
 from issuance.bulk_writer import BulkWriter
 from issuance.call import Call, Issued
 from issuance.claims import Won
@@ -322,19 +321,6 @@ def test_the_largest_call_may_take_twice_as_long_as_the_smallest() -> None:
 
     assert 0.5 <= asyncio.run(seconds(1)) < 0.8
     assert 1.0 <= asyncio.run(seconds(MOST)) < 1.6
-
-
-def test_the_server_that_says_nothing_is_given_up_and_the_call_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run(database: Database) -> None:
-        database.hold = asyncio.Event()
-        async with writing(database) as writer:
-            waiting = asyncio.ensure_future(writer.issue(call(3)))
-            await until(lambda: database.waited_for == [1])
-            database.hold = None
-            assert serials(await waiting) == sorted(database.events)
-
-    monkeypatch.setattr(bulk_writer, "_PATIENCE", 0.1)
-    asyncio.run(run(Database()))
 
 
 def test_draining_brings_the_calls_that_were_taken_to_their_end_and_refuses_those_that_come() -> None:

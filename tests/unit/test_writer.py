@@ -8,7 +8,6 @@ import pytest
 from uuid_utils import uuid7
 
 from core.session import SessionLostError
-from issuance import writer as writers
 from issuance.claims import Won
 from issuance.domain.errors import (
     CollisionError,
@@ -47,14 +46,6 @@ class Database:
         self.waited_for: list[int] = []
         self.sessions = 0
         self.hold: asyncio.Event | None = None
-        self.silent: list[str] = []
-        """What is never answered, once each."""
-
-    async def answer(self, what: str) -> None:
-        """Answer, unless this is the time not to."""
-        if what in self.silent:
-            self.silent.remove(what)
-            await asyncio.Event().wait()
 
 
 class FakeGate:
@@ -71,18 +62,15 @@ class FakeGate:
             self.lost.set_result(None)
 
     async def wait_until_gone(self, writer: int) -> None:
-        await self.database.answer("wait")
         self.database.waited_for.append(writer)
 
     async def lease(self, count: int) -> range:
-        await self.database.answer("lease")
         first = self.database.next_block
         self.database.next_block += count
         return range(first, first + count)
 
     async def append(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
         database = self.database
-        await database.answer("append")
         await asyncio.sleep(0)
         if database.hold is not None:
             await database.hold.wait()
@@ -105,11 +93,9 @@ class FakeGate:
         return Written(frozenset(lost))
 
     async def present(self, numbers: Sequence[str]) -> set[str]:
-        await self.database.answer("present")
         return {number for number in numbers if number in self.database.events}
 
     async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
-        await self.database.answer("winners")
         if self.database.unreadable:
             raise self.database.unreadable.pop()
         found = {tag: self.database.claims[tag] for tag in tags if tag in self.database.claims}
@@ -128,7 +114,6 @@ def request(destination: str = "ID", claims: tuple[Claim, ...] = ()) -> Request:
 @contextlib.asynccontextmanager
 async def writing(database: Database, *, queue_limit: int = 100, deadline: float = 5.0) -> AsyncIterator[Writer]:
     async def open_session() -> FakeGate:
-        await database.answer("open")
         if database.opening:
             raise database.opening.pop(0)
         return FakeGate(database)
@@ -163,21 +148,6 @@ def test_requests_that_wait_together_are_committed_together() -> None:
     answered = events(issue(database, [request() for _ in range(50)]))
     assert len({event.number for event in answered}) == 50
     assert [len(batch) for batch in database.batches] == [50]
-
-
-@pytest.mark.parametrize(
-    "silent", [["open"], ["lease"], ["append"], ["append", "wait"], ["append", "present"]], ids="-".join
-)
-def test_a_server_that_says_no_word_is_given_up_whatever_it_was_asked(
-    monkeypatch: pytest.MonkeyPatch, silent: list[str]
-) -> None:
-    monkeypatch.setattr(writers, "_PATIENCE", 0.05)
-    database = Database()
-    database.silent = list(silent)
-    answered = events(issue(database, [request() for _ in range(5)]))
-    assert len({event.number for event in answered}) == len(database.events) == 5
-    assert not database.silent
-    assert database.sessions > len(silent) - silent.count("open")
 
 
 def test_serials_increase_over_batches_and_blocks() -> None:
@@ -391,16 +361,6 @@ def test_a_first_answer_that_can_not_be_read_is_a_503_and_the_next_retry_gets_it
             assert await writer.submit(request(claims=claims)) == first
 
     asyncio.run(run(Database()))
-
-
-def test_a_first_answer_that_is_not_told_is_asked_for_over_another_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "_PATIENCE", 0.05)
-    claims = (Claim(bytes(32), b"f" * 32),)
-    database = Database()
-    database.silent = ["winners"]
-    first, again = events(issue(database, [request(claims=claims), request(claims=claims)]))
-    assert first == again
-    assert not database.silent
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
