@@ -7,12 +7,10 @@ one call at a time, in increasing serial order, and a connection that broke is a
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from core import metrics
 from core.session import SessionLostError
 from issuance.call import Call, Issued
-from issuance.claims import Won
 from issuance.domain.bulk import MOST
 from issuance.domain.errors import (
     CollisionError,
@@ -26,6 +24,7 @@ from issuance.domain.errors import (
 )
 from issuance.domain.lease import Demand, Stretch
 from issuance.domain.number import Numbering
+from issuance.gate import CallGate
 from issuance.slices import sliced
 from issuance.writer_session import RowRefusedError, TryAgainError
 from ledger import rows
@@ -40,34 +39,6 @@ _PAGE = 128
 _ISSUED = metrics.ISSUED.labels("bulk")
 
 logger = logging.getLogger(__name__)
-
-
-class CallGate(Protocol):
-    """What is needed of a session: issuance.writer_session.WriterSession, or a fake in unit tests."""
-
-    writer: int
-    lost: "asyncio.Future[None]"
-
-    def close(self) -> None:
-        """See WriterSession."""
-
-    async def wait_until_gone(self, writer: int) -> None:
-        """See WriterSession."""
-
-    async def lease(self, count: int) -> range:
-        """See WriterSession."""
-
-    async def append_whole(self, made: Sequence[bytes], number: str, claims: Sequence[Claim]) -> bool:
-        """See WriterSession."""
-
-    async def present(self, numbers: Sequence[str]) -> set[str]:
-        """See WriterSession."""
-
-    async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
-        """See WriterSession."""
-
-    async def between(self, first: int, last: int) -> list[Event]:
-        """See WriterSession."""
 
 
 class BulkWriter:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from core import tracing
 from issuance.answers import Answer
+from issuance.gate import Gate
 from issuance.issuer import PATH, Issuer
 from issuance.request import Request
-from issuance.writer import Gate, Writer
+from issuance.writer import Writer
 
 if TYPE_CHECKING:
     import asyncio

@@ -6,11 +6,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from core import metrics
 from core.session import SessionLostError
-from issuance.claims import Won
 from issuance.domain.errors import (
     CollisionError,
     IssuanceError,
@@ -23,10 +22,12 @@ from issuance.domain.errors import (
 )
 from issuance.domain.lease import Demand, Reserve
 from issuance.domain.number import Numbering
+from issuance.gate import Gate
 from issuance.request import Request
-from issuance.writer_session import RowRefusedError, TryAgainError, Written
-from ledger.domain.entry import Event
-from ledger.domain.tag import Claim
+from issuance.writer_session import RowRefusedError, TryAgainError
+
+if TYPE_CHECKING:
+    from ledger.domain.entry import Event
 
 LARGEST_BATCH = 512
 _TURNS = 3
@@ -39,31 +40,6 @@ _LEASE_PAUSE = 0.5
 _ISSUED = metrics.ISSUED.labels("single")
 
 logger = logging.getLogger(__name__)
-
-
-class Gate(Protocol):
-    """What the writer needs of a session: issuance.writer_session.WriterSession, or a fake in unit tests."""
-
-    writer: int
-    lost: "asyncio.Future[None]"
-
-    def close(self) -> None:
-        """See WriterSession."""
-
-    async def wait_until_gone(self, writer: int) -> None:
-        """See WriterSession."""
-
-    async def lease(self, count: int) -> range:
-        """See WriterSession."""
-
-    async def append(self, events: Sequence[Event], claims: Sequence[Sequence[Claim]]) -> Written:
-        """See WriterSession."""
-
-    async def present(self, numbers: Sequence[str]) -> set[str]:
-        """See WriterSession."""
-
-    async def winners(self, tags: Sequence[bytes]) -> dict[bytes, Won]:
-        """See WriterSession."""
 
 
 class Writer:
