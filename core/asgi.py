@@ -1,5 +1,6 @@
 """The web process: issuance in a lane of its own, everything else Django in a thread pool, one port for both."""
 
+import asyncio
 import contextlib
 import gc
 from collections.abc import Awaitable
@@ -53,6 +54,10 @@ class Service:
             _spare_the_collector()
             await send({"type": "lifespan.startup.complete"})
             await receive()
+        if settings.ENV.otel_exporter_otlp_endpoint is not None:
+            from core import tracing  # noqa: PLC0415  # imported only where something is traced
+
+            await asyncio.to_thread(tracing.hand_on)  # the signal that stops this process leaves no time for it later
         await send({"type": "lifespan.shutdown.complete"})
 
 

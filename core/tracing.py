@@ -117,7 +117,7 @@ def tasks() -> None:
     """Have each of Celery's tasks make a span in the process that it runs in."""
     signals.task_prerun.connect(_begin)
     signals.task_postrun.connect(_end)
-    signals.worker_process_shutdown.connect(_hand_on)
+    signals.worker_process_shutdown.connect(hand_on)
 
 
 def _begin(task_id: str, task: Any, **_: Any) -> None:
@@ -133,5 +133,6 @@ def _end(task_id: str, state: str | None = None, **_: Any) -> None:
         span.end()
 
 
-def _hand_on(**_: Any) -> None:
+def hand_on(**_: Any) -> None:
+    """Send what was not sent yet; the process is about to end."""
     _provider().shutdown()

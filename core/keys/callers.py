@@ -15,8 +15,8 @@ from core.keys.domain import Caller
 from core.keys.store import InvalidKeyError
 from core.problems import ProblemError
 from core.throttle.address import UNKNOWN
-from core.throttle.guesses import Guesses, TooManyGuessesError
-from core.throttle.store import Keys, ThreadStore
+from core.throttle.asking import Keys
+from core.throttle.guesses import Guesses, Shared, TooManyGuessesError
 
 FRESH: Final = 2.0
 """Seconds after which the database is asked again: so long a revoked key may go on to work."""
@@ -48,7 +48,7 @@ class Callers:
         clock: Callable[[], float] = time.monotonic,
         guesses: Guesses | None = None,
     ) -> None:
-        self.guesses = guesses or Guesses(0, None)
+        self.guesses = guesses or Guesses(0, lambda: None)
         self._find = find
         self._clock = clock
         self._known: dict[bytes, _Known] = {}  # by digest: memory holds no key
@@ -110,16 +110,19 @@ def too_many(error: TooManyGuessesError) -> ProblemError:
     return ProblemError(problems.TOO_MANY_WRONG_KEYS, headers={"Retry-After": str(error.seconds)})
 
 
-def _guesses() -> Guesses:
+def _shared() -> Shared | None:
+    """Where wrong keys are counted; asked with the first of them, so that nobody loads a client of Redis before."""
     url: str | None = settings.REDIS_URL
-    shared = None
-    if url is not None:
-        try:
-            shared = ThreadStore(url), Keys(settings.SECRET_KEY)
-        except SettingsError as error:  # it may be one that Celery alone understands
-            logger.warning("Wrong keys are counted by each process alone. %s", error)
-    return Guesses(settings.ENV.wrong_keys_per_address, shared)
+    if url is None:
+        return None
+    from core.throttle.store import ThreadStore  # noqa: PLC0415  # see above
+
+    try:
+        return ThreadStore(url), Keys(settings.SECRET_KEY)
+    except SettingsError as error:  # it may be one that Celery alone understands
+        logger.warning("Wrong keys are counted by each process alone. %s", error)
+        return None
 
 
-CALLERS: Final = Callers(guesses=_guesses())
+CALLERS: Final = Callers(guesses=Guesses(settings.ENV.wrong_keys_per_address, _shared))
 """Those of this process."""

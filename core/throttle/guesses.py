@@ -9,12 +9,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Final, Protocol
 
-import redis
-
+from core.throttle.asking import Ask, AwayError, Given, Keys
 from core.throttle.domain import TOKEN, full, granted, refilled, wait
-from core.throttle.store import Ask, Keys, ThreadStore
 
 RETRY: Final = 1.0
 """Seconds after which a Redis that failed is asked again."""
@@ -33,6 +32,16 @@ class TooManyGuessesError(Exception):
         self.seconds = seconds
 
 
+class Takes(Protocol):
+    """core.throttle.store.ThreadStore."""
+
+    def take(self, ask: Ask) -> Given: ...  # noqa: D102
+
+
+type Shared = tuple[Takes, Keys]
+"""Where all processes count, and under what."""
+
+
 class Guesses:
     """Those of this process, for any number of threads.
 
@@ -42,17 +51,18 @@ class Guesses:
     """
 
     def __init__(
-        self, quota: int, shared: tuple[ThreadStore, Keys] | None, clock: Callable[[], float] = time.monotonic
+        self, quota: int, shared: Callable[[], Shared | None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Make them.
 
         Args:
             quota: wrong keys a minute; 0: as many as anybody likes.
-            shared: where all processes count.
+            shared: says where all processes count, when it is asked for the first time; None: nowhere.
             clock: seconds.
         """
         self.refused = self.failed_open = 0
-        self._quota, self._shared, self._clock = quota, shared, clock
+        self._quota, self._clock = quota, clock
+        self._shared = lru_cache(1)(shared)
         self._levels: dict[str, tuple[int, float]] = {}
         self._lost = False
         self._away_until = 0.0
@@ -61,7 +71,7 @@ class Guesses:
     @property
     def away(self) -> bool:
         """Whether Redis is away, as far as is known."""
-        return self._shared is not None and self._clock() < self._away_until
+        return self._clock() < self._away_until
 
     def admit(self, address: str) -> None:
         """Count a guess.
@@ -101,17 +111,18 @@ class Guesses:
 
     def _count_together(self, address: str, count: int) -> int | None:
         """The same in Redis; a negative count takes guesses back."""
-        if self._shared is None:
+        shared = self._shared()
+        if shared is None:
             return None
         if self.away:
             self.failed_open += 1
             return None
-        store, keys = self._shared
+        store, keys = shared
         try:
             given = store.take(Ask(keys.of(f"guess {address}"), self._quota, max(count, 0), count))
-        except (redis.RedisError, OSError) as error:
+        except AwayError as error:
             if not self._lost:
-                logger.warning("Wrong keys are counted by each process alone, without Redis: %s", type(error).__name__)
+                logger.warning("Wrong keys are counted by each process alone, without Redis: %s", error)
             self._lost = True
             self._away_until = self._clock() + RETRY
             self.failed_open += 1

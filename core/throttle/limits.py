@@ -1,9 +1,9 @@
 """Which quota a request for numbers is counted by: its API key's, or its address's where it has none."""
 
 from core.env import Env, SettingsError
+from core.throttle.asking import Keys
 from core.throttle.domain import Policy, Taken
 from core.throttle.local import Throttle
-from core.throttle.store import Keys, Store
 
 
 class Limits:
@@ -46,5 +46,7 @@ def limits(env: Env, redis_url: str | None, secret: str) -> Limits | None:
             "THROTTLE_PER_ADDRESS and THROTTLE_PER_KEY need REDIS_URL, where all processes count together; set it, or "
             "set both to 0. See README.md, Settings."
         )
+    from core.throttle.store import Store  # noqa: PLC0415  # a client of Redis is loaded only where there is one
+
     throttle = Throttle(Store(redis_url), Keys(secret))
     return Limits(throttle, per_address=env.throttle_per_address, per_key=env.throttle_per_key)

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from core.throttle.asking import Ask, Given, Keys
 from core.throttle.domain import TOKEN, Policy, Taken, full, refilled, wait
-from core.throttle.store import Ask, Given, Keys
 
 HELD: Final = 5.0
 """Seconds after which tokens that nobody has used are given back; twice that at most."""

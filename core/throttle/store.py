@@ -6,9 +6,8 @@ and REDIS_URL count together. Whatever goes wrong is raised as it is; who asks d
 
 import asyncio
 from collections.abc import Sequence
-from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import redis
@@ -17,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from core.env import SettingsError
+from core.throttle.asking import Ask, AwayError, Given
 from core.throttle.domain import SHARE, TOKEN
 
 TIMEOUT: Final = 0.1
@@ -28,35 +28,6 @@ _SCRIPT: Final = Path(__file__).with_name("take.lua").read_text()
 _EMBEDDED: Final = "redis+socket://"
 """How Celery writes the address of a unix socket; the client says ``unix://``."""
 _decode: Final = msgspec.msgpack.Decoder(list[int]).decode
-
-
-class Ask(NamedTuple):
-    """What is asked of one caller's tokens; see ``domain.granted``. A negative ``wanted`` gives some back."""
-
-    key: bytes
-    quota: int
-    need: int
-    wanted: int
-
-
-class Given(NamedTuple):
-    """How many tokens were given, and the level after that."""
-
-    tokens: int
-    level: int
-
-
-class Keys:
-    """Where callers' levels are kept."""
-
-    def __init__(self, secret: str) -> None:
-        """``secret`` is SECRET_KEY, which all processes share."""
-        self._secret = sha256(secret.encode()).digest()
-
-    def of(self, caller: str) -> bytes:
-        """The key of a caller."""
-        name = blake2b(caller.encode(), digest_size=16, key=self._secret, person=b"throttle").hexdigest()
-        return f"throttle:{name}".encode()
 
 
 class Store:
@@ -100,8 +71,15 @@ class ThreadStore:
         self._script = self._redis.register_script(_SCRIPT)
 
     def take(self, ask: Ask) -> Given:
-        """Take tokens of one caller; raises redis.TimeoutError after a while."""
-        (given,) = _read(self._script(*_arguments((ask,), 0)))
+        """Take tokens of one caller.
+
+        Raises:
+            AwayError: that can't be done at present.
+        """
+        try:
+            (given,) = _read(self._script(*_arguments((ask,), 0)))
+        except (redis.RedisError, OSError) as error:
+            raise AwayError(type(error).__name__) from error
         return given
 
 

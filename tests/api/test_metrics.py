@@ -23,10 +23,11 @@ from tests.support.load import load
 from tests.support.orders import GOOD, PATH, query
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, until_published
+from tests.support.secret_keys import key as secret_key
 from tests.support.service import Service, ServiceFactory, runserver
 from tests.support.web import ask, problem
 
-TOKEN = 4 * "metrics-"
+TOKEN = secret_key("METRICS_TOKEN")
 NUMBERS = 600
 
 

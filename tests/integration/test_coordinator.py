@@ -13,7 +13,7 @@ from ledger.coordinator import BY_RANGES
 from ledger.domain.serial import SHARD_CAPACITY
 from reports import across as counts
 from tests.plugin import Database
-from tests.support import shards
+from tests.support import secret_keys, shards
 from tests.support.service import manage
 from tests.support.shards import READER, Two, make_conninfo_url
 
@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused_with_what_to_do_and_changes_nothing(two: T
         return said
 
     assert "is shard 0" in refusal(first.line.replace("0 ", "3 ", 1))
-    assert "another NUMBER_KEY" in refusal(two.file, NUMBER_KEY="3f" * 32)
+    assert "another NUMBER_KEY" in refusal(two.file, NUMBER_KEY=secret_keys.key("another"))
     assert "may write there" in refusal(f"1 {second.database.url} {second.key}")
     assert "may write there" in refusal(f"1 {second.database.owner_url} {second.key}")
     nobody = make_conninfo_url(second.database, "nobody_knows")

@@ -72,7 +72,7 @@ def test_a_page_of_a_period_takes_a_few_more(client: Client, order: str) -> None
     assert min(counts) <= 4
 
 
-@pytest.mark.parametrize("texts", [{"customer_id": filling.SMALL_CUSTOMER}, {"route": "MY-ID", "weight_band": "4"}])
+@pytest.mark.parametrize("texts", [{"customer_id": filling.CUSTOMER}, {"route": "MY-ID", "weight_band": "4"}])
 def test_what_is_filtered_takes_no_more(client: Client, texts: dict[str, str]) -> None:
     assert len(statements(client, path(**texts))) == 3
 

@@ -29,7 +29,7 @@ class Sealer(Process):
         self, database: Database, *, log: Path | None = None, command: Sequence[str] = COMMAND, **settings: str
     ) -> None:
         """Start it; ``log`` is a file for what it says, ``command`` what Python runs."""
-        environment = {**os.environ, **database.settings, "LOG_LEVEL": "INFO", **settings}
+        environment = {**os.environ, **database.settings, "LOG_LEVEL": "INFO", "LOG_FORMAT": "text", **settings}
         program = [sys.executable, *command]
         if log is not None:
             LOGS.follow("sealers", log)

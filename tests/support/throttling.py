@@ -9,9 +9,10 @@ from pathlib import Path
 import redis
 
 from core.embedded.valkey import Valkey
+from core.throttle.asking import Keys
 from core.throttle.domain import Policy
 from core.throttle.local import Throttle
-from core.throttle.store import Keys, Store
+from core.throttle.store import Store
 from tests.logs import LOGS
 
 KEYS = Keys("tests-" * 12)

@@ -16,7 +16,7 @@ def test_no_generated_document_has_drifted() -> None:
 def test_every_setting_has_a_name_and_a_description() -> None:
     found = generated.settings()
     assert len(found) == len(Env.__struct_fields__)
-    assert all(re.fullmatch("[A-Z_]+", name) and text.endswith(".") for name, _, text in found)
+    assert all(re.fullmatch("[A-Z][A-Z0-9_]+", name) and text.endswith(".") for name, _, text in found)
 
 
 def test_the_example_is_taken_as_it_stands() -> None:

@@ -32,7 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def guesses(clock: Clock) -> Guesses:
-    return Guesses(QUOTA, None, clock)
+    return Guesses(QUOTA, lambda: None, clock)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_many_at_once_are_not_more_than_one_after_the_other(guesses: Guesses) ->
 
 
 def test_without_a_limit_all_are_looked_at(clock: Clock) -> None:
-    guesses = Guesses(0, None, clock)
+    guesses = Guesses(0, lambda: None, clock)
     for _ in range(10 * QUOTA):
         guesses.admit(HERE)
     assert guesses.refused == 0

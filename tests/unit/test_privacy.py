@@ -20,6 +20,8 @@ REDIRECTED = {
     "support/sealing.py": "handed on",
     "support/shards.py": "handed on",
     "faults/test_fence.py": "handed on",
+    "faults/test_outside.py": "handed on",
+    "integration/test_fences.py": "ends before it serves",
     "integration/test_api_key_commands.py": "handed on",
     "integration/test_embedded.py": "handed on, but for what `make run` prints before it serves",
     "integration/test_logs_are_read.py": "the runs that it starts look themselves",
