@@ -20,6 +20,8 @@ _SWAP: Final = """
     return 1"""
 _CONNECT, _ANSWER = 0.5, 1.0
 """Seconds. A lease moves the fence under a lock, and who holds that for five seconds is ended (issuance.allocator)."""
+_DISK: Final = 700
+"""Milliseconds in which the disk must have it."""
 _WANTED: Final = {"appendonly": "yes", "appendfsync": "always"}
 
 
@@ -44,13 +46,17 @@ class RedisFence(Fence):
 
     def _swap(self, before: bytes | None, after: bytes) -> bool:
         self._require_durable()
-        return bool(self._ask(lambda: self._redis.eval(_SWAP, 1, self._key, before or b"", after)))
+        swapped = bool(self._ask(lambda: self._redis.eval(_SWAP, 1, self._key, before or b"", after)))
+        # Where appendonly was switched on just now, nothing is written before all the rest has been.
+        if swapped and self._ask(lambda: self._redis.waitaof(1, 0, _DISK))[0] < 1:
+            raise UnavailableError(f"The fence {self} is not on its disk yet.")
+        return swapped
 
     def _require_durable(self) -> None:
         """Refuse a Redis that could lose what it answers.
 
         Asked each time, which costs a tenth of a millisecond, since Redis may have come back with other settings.
-        WAITAOF would not do: under ``everysec`` Valkey 9.1 answers it before the disk has the write.
+        WAITAOF alone would not do: under ``everysec`` Valkey 9.1 answers it before the disk has the write.
         """
         try:
             found = self._ask(lambda: self._redis.config_get(*_WANTED, "maxmemory-policy"))

@@ -229,6 +229,26 @@ def test_a_redis_that_could_forget_is_refused_even_if_it_has_only_become_so(
     fence.advance(at(3), 0)
 
 
+def test_a_mark_is_on_the_disk_though_valkey_has_begun_to_keep_things_only_now(valkey: SafeValkey) -> None:
+    """It says `appendonly yes` as soon as it is told to, and writes nothing before it has written all it had."""
+    valkey.command("FLUSHALL")
+    fence = runtime.fence(load({"FENCE": valkey.url}))
+    fence.create(START)
+    valkey.command("CONFIG", "SET", "appendonly", "no")
+    valkey.command("CONFIG", "SET", "appendonly", "yes")
+    block = 0
+    while True:
+        try:
+            fence.advance(at(block + 4), block)
+        except UnavailableError:
+            block += 5
+        else:
+            break
+    valkey.kill()
+    valkey.start()
+    assert fence.read() == at(block + 4)
+
+
 def test_a_mark_that_was_answered_survives_kill_9_of_valkey(valkey: SafeValkey) -> None:
     valkey.command("FLUSHALL")
     fence = runtime.fence(load({"FENCE": valkey.url}))
