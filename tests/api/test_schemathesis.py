@@ -19,7 +19,9 @@ from tests.support.service import ServiceFactory
 
 CONFIG = ROOT / "tests" / "api" / "schemathesis.toml"
 SCHEMA = ROOT / "schema" / "openapi.yaml"
-PHASES = ("examples,coverage,fuzzing", "stateful")
+FIRST_PHASES, WALK = "examples,coverage,fuzzing", "stateful"
+WITHOUT_LIST = ("--exclude-operation-id", "list_tracking_numbers")
+RUNS = {"asked": (FIRST_PHASES, ()), "walked": (WALK, ()), "walked from what is issued": (WALK, WITHOUT_LIST)}
 
 
 class Target(NamedTuple):
@@ -42,22 +44,23 @@ def ask(target: Target, folder: Path, *options: str) -> list[dict[str, Any]]:
     """Ask all operations in all phases; what was asked and answered is in the folder, and the reports are returned.
 
     Links are walked in a run of their own: after other phases schemathesis draws on what those were answered, finds
-    that its own draws can't be repeated, and gives up on links without a word (FlakyStrategyDefinition).
+    that its own draws can't be repeated, and gives up on links without a word (FlakyStrategyDefinition). And in two:
+    where there is the list, it begins no walk elsewhere.
     """
     (folder / "schemathesis.toml").write_text(CONFIG.read_text().replace("${NUMBER}", target.number))
-    reports = [run(target, folder, phases, *options) for phases in PHASES]
+    reports = [run(target, folder, name, phases, *options, *more) for name, (phases, more) in RUNS.items()]
     assert reports[0]["operations"]["tested"] == len(OPERATIONS)
     return reports
 
 
-def run(target: Target, folder: Path, phases: str, *options: str) -> dict[str, Any]:
-    """Ask in some phases."""
+def run(target: Target, folder: Path, name: str, phases: str, *options: str) -> dict[str, Any]:
+    """Ask in some phases; the files of the run are called by its name."""
     program = str(Path(sys.executable).with_name("schemathesis"))
-    reports = ["--report-json-path", f"{phases}.json", "--report-ndjson-path", f"{phases}.ndjson"]
+    reports = ["--report-json-path", f"{name}.json", "--report-ndjson-path", f"{name}.ndjson"]
     command = [program, "run", str(SCHEMA), "--url", target.url, "--phases", phases, *reports, *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    report: dict[str, Any] = json.loads((folder / f"{phases}.json").read_text())
+    report: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
     assert report["complete"]
     succeeded = {phase for phase, outcome in report["phases"].items() if outcome["status"] == "success"}
     assert succeeded == set(phases.split(","))
@@ -66,7 +69,7 @@ def run(target: Target, folder: Path, phases: str, *options: str) -> dict[str, A
 
 def cases(folder: Path) -> Iterator[tuple[str, int, str | None]]:
     """Of each request the operation, the status that it got, and the link that was followed to it."""
-    lines = (line for phases in PHASES for line in (folder / f"{phases}.ndjson").read_text().splitlines())
+    lines = (line for name in RUNS for line in (folder / f"{name}.ndjson").read_text().splitlines())
     for line in lines:
         recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
         for identity, case in recorder.get("cases", {}).items():
