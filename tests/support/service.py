@@ -1,5 +1,7 @@
 """The real service for tests: gunicorn with the configuration that production runs."""
 
+import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -113,11 +115,22 @@ class ServiceFactory(Protocol):
     def __call__(self, database: Database, *, initialise: bool = True, **settings: str) -> Service: ...
 
 
+_FIRST_PORT, _EACH = 20_000, 3_000
+_turns = itertools.cycle(range(_EACH))
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody uses.
+
+    Below those that the kernel gives to clients, of whom one could have it before our server does, and in each process
+    of pytest-xdist's another.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    for turn in _turns:
+        port = _FIRST_PORT + process * _EACH + turn
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 def manage(command: str, settings: dict[str, str]) -> None:
