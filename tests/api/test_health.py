@@ -21,11 +21,12 @@ from tests.plugin import Cluster, Database
 from tests.support.keys import bearer
 from tests.support.orders import PATH, query
 from tests.support.processes import eventually, family
+from tests.support.secret_keys import key
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import ask, problem
 from tests.support.wire import exchange
 
-TOKEN = 4 * "metrics-"
+TOKEN = key("METRICS_TOKEN")
 CHECKS = ["serving", "database", "role", "schema", "lease", "fence"]
 
 
