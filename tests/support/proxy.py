@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.support.threads import beside
+
 CHUNK = 65_536
 ROWS = b"PGCOPY\n\xff\r\n\0"
 COMMIT = b"COMMIT\0"
@@ -116,14 +118,5 @@ def wire(folder: Path | None, url: str) -> Iterator[Wire]:
     """A wire to the server of ``url``, running in a thread; see Wire."""
     parts = conninfo_to_dict(url)
     made = Wire(folder, f"{parts['host']}/.s.PGSQL.{parts['port']}")
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(made.serve(ready, stop),), daemon=True)
-    thread.start()
-    assert ready.wait(10)
-    try:
+    with beside(made.serve):
         yield made
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)

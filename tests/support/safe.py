@@ -13,6 +13,7 @@ from pathlib import Path
 from core.embedded.valkey import Valkey, socket_path
 from tests.logs import LOGS
 from tests.support.processes import eventually
+from tests.support.threads import beside
 from tests.support.ticking import client
 
 CHUNK = 65_536
@@ -103,15 +104,10 @@ def safe_valkey() -> Iterator[SafeValkey]:
     folder = Path(tempfile.mkdtemp(prefix="vk-"))  # pytest's paths are too long for a socket
     LOGS.follow("Valkey", folder / "home/log")
     made = SafeValkey(folder / "home")
-    ready, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(made.serve(ready, stop),), daemon=True)
-    thread.start()
-    assert ready.wait(10)
     try:
-        yield made
+        with beside(made.serve):
+            yield made
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
         made.stop()
         LOGS.read()
         shutil.rmtree(folder)

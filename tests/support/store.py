@@ -14,6 +14,8 @@ import boto3  # type: ignore[import-untyped]  # no stubs are installed
 from botocore.config import Config  # type: ignore[import-untyped]  # no stubs are installed
 from moto.server import ThreadedMotoServer
 
+from tests.support.threads import beside
+
 BUCKET = "tracking"
 
 
@@ -189,13 +191,8 @@ def store() -> Iterator[Store]:
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()
     made = Store(moto.get_host_and_port()[1])
-    ready, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(made.serve(ready, stop),), daemon=True)
-    thread.start()
-    assert ready.wait(10)
     try:
-        yield made
+        with beside(made.serve):
+            yield made
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
         moto.stop()
