@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from ledger import checkpoints, log, reading, shards
+from ledger import checkpoints, log, lookup, reading, shards
 from ledger.checkpoints import Checkpoints, Sealed
-from ledger.domain import entry, merkle
 from ledger.domain.note import VerifierKey
 from ledger.domain.serial import shard_of
 from ledger.domain.tiles import Place, Tile
@@ -38,15 +37,7 @@ def look_up(connection: Connection, number: str, tags: Sequence[bytes] | None) -
     row = log.planned(connection, statement.encode(), given)
     if row is None:
         raise UnknownNumberError
-    *columns, index, logged = row
-    event = reading.event(columns)
-    leaf = entry.encode(event)
-    hashed = merkle.leaf_hash(leaf)
-    if index is None:
-        return Found(event, leaf, hashed, None, None)
-    if hashed != logged:
-        raise LogError(f"The event of {number} is not leaf {index} of the log of shard {shard_of(serial)}.")
-    return Found(event, leaf, hashed, index, _sealed(connection, key, serial, index))
+    return lookup.told(row, partial(_sealed, connection, key, serial), f"the log of shard {shard_of(serial)}")
 
 
 def inclusion(connection: Connection, number: str) -> str:

@@ -1,7 +1,7 @@
 """What is known of one number: its event, its leaf, and the first checkpoint over it; two statements at most."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from ledger import checkpoints, log, reading
 from ledger.checkpoints import Checkpoints, Sealed
@@ -61,17 +61,32 @@ def look_up(
         LogError, ValueError: event, tiles and signature don't fit together.
     """
     statement, given = (_ANYONES, [number]) if tags is None else (_THEIRS, [number, list(tags)])
-    *columns, index, logged = log.planned_once(connection, statement, given)
-    if columns[0] is None:
+    row = log.planned_once(connection, statement, given)
+    if row[0] is None:
         raise UnknownNumberError
+    return told(row, lambda index: checkpoints.first_over(connection, key, index, known))
+
+
+def told(row: Sequence[Any], sealed: Callable[[int], Sealed], of: str = "the log") -> Found:
+    """What a row tells of a number.
+
+    Args:
+        row: the event's columns, its leaf's index (None: not published), and that leaf's hash as the log has it.
+        sealed: gives the first checkpoint over a leaf.
+        of: which log it is, for the message.
+
+    Raises:
+        LogError, ValueError: event, tiles and signature don't fit together.
+    """
+    *columns, index, logged = row
     event = reading.event(columns)
     leaf = entry.encode(event)
     hashed = merkle.leaf_hash(leaf)
     if index is None:
         return Found(event, leaf, hashed, None, None)
     if hashed != logged:
-        raise LogError(f"The event of {number} is not leaf {index} of the log.")
-    return Found(event, leaf, hashed, index, checkpoints.first_over(connection, key, index, known))
+        raise LogError(f"The event of {event.number} is not leaf {index} of {of}.")
+    return Found(event, leaf, hashed, index, sealed(index))
 
 
 def issued(connection: Connection, number: str) -> None:
