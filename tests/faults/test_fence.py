@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,24 +19,15 @@ from issuance.allocator import Allocator
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence, Mark
 from ledger.domain.serial import block_of
-from tests.logs import LOGS
-from tests.plugin import ROOT, Cluster, Database, HeardServer
+from tests.plugin import Cluster, Database, HeardServer
 from tests.support import ledger
+from tests.support.commands import command
 from tests.support.load import load
 from tests.support.secret_keys import key
 from tests.support.service import Service, ServiceFactory
 
 SOME_THOUSANDS = 3000
 NUMBERS = Numbering(bytes.fromhex(os.environ["NUMBER_KEY"]))
-
-
-def command(database: Database, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """One of the service's commands, as an operator runs it."""
-    environment = {**os.environ, **database.settings, **settings}
-    line = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    done = subprocess.run(line, check=False, env=environment, capture_output=True, text=True)
-    LOGS.take("commands", done.stderr)
-    return done
 
 
 def answer(service: Service) -> tuple[int, str]:

@@ -4,20 +4,16 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import httpx
 import pytest
 
 from core.embedded import postgres
-from tests.logs import LOGS
-from tests.plugin import CLUSTER, ROOT, Database
+from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
+from tests.support.commands import command
 from tests.support.load import load
 from tests.support.orders import PATH, query
 from tests.support.processes import alive, eventually, family
@@ -25,6 +21,7 @@ from tests.support.safe import SafeValkey, safe_valkey
 from tests.support.sealing import COMMAND, Sealer, published, until_published
 from tests.support.service import Service
 from tests.support.store import BUCKET, Fault, Request, Store, store
+from tests.support.threads import Meanwhile
 
 PREFIX = "log/"
 FAULTS = (Fault.BUSY, Fault.BROKEN, Fault.REFUSED, Fault.LOST)
@@ -76,15 +73,6 @@ def seal(database: Database, settings: dict[str, str], log: Path | None = None) 
     return Sealer(database, log=log, command=COMMAND, **settings)
 
 
-def command(database: Database, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """One of the service's commands, as an operator runs it."""
-    environment = {**os.environ, **database.settings, **settings}
-    line = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    done = subprocess.run(line, check=False, env=environment, capture_output=True, text=True)
-    LOGS.take("commands", done.stderr)
-    return done
-
-
 def problem(running: Service) -> tuple[int, str]:
     """What an order is answered with."""
     answer = httpx.get(f"{running.base_url}{PATH}?{query().decode()}", timeout=20)
@@ -99,7 +87,7 @@ def kill(*pids: int) -> None:
     assert eventually(lambda: alive(all_of_them) == [])
 
 
-class Reader:
+class Reader(Meanwhile):
     """Reads the checkpoint that is served, over and over, and keeps those that were not published by then."""
 
     def __init__(self, port: int, bucket: Store) -> None:
@@ -107,19 +95,10 @@ class Reader:
         self.served: set[str] = set()
         self.premature: list[str] = []
         self._bucket = bucket
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._read)
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _read(self) -> None:
-        while not self._done.wait(0.02):
+    def work(self) -> None:
+        while not self.done.wait(0.02):
             try:
                 answer = httpx.get(f"http://127.0.0.1:{self.port}/checkpoint", timeout=10)
             except httpx.TransportError:

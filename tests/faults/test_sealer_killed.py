@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -25,6 +24,7 @@ from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, dying, published, sealing, state, until_published
 from tests.support.service import Service, ServiceFactory
+from tests.support.threads import Meanwhile
 
 HISTORIES = {"the first leaves": (0, 300), "leaves that fill a tile": (200, 56)}
 """How many leaves there are, and how many events more."""
@@ -32,31 +32,25 @@ _ORDER = list(STEPS)
 COMMITTED, RECORDED = _ORDER.index("the commit"), _ORDER.index("the record")
 
 
-class Witness:
+class Witness(Meanwhile):
     """Keeps every checkpoint that was outside, in their order."""
 
     def __init__(self, database: Database) -> None:
         self.seen: dict[str, None] = {}
         self._file = database.publication / CHECKPOINT
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        super().__init__()
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+        super().__exit__()
         self._look()
 
     def _look(self) -> None:
         if self._file.exists():
             self.seen[self._file.read_text()] = None
 
-    def _watch(self) -> None:
+    def work(self) -> None:
         self._look()
-        while not self._done.wait(0.005):
+        while not self.done.wait(0.005):
             self._look()
 
 

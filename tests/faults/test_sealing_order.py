@@ -4,11 +4,9 @@ import asyncio
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Self
 
 import pytest
 
@@ -21,6 +19,7 @@ from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, sealing, state, until_published
 from tests.support.service import Service, ServiceFactory
+from tests.support.threads import Meanwhile
 
 # Batches stay open for up to a twentieth of a second, so that whatever strikes finds some that are not committed.
 SLOW = """
@@ -41,7 +40,7 @@ def own() -> Iterator[Database]:
     CLUSTER.drop(made)
 
 
-class Striker:
+class Striker(Meanwhile):
     """Kills, ends, freezes writers while they are at work, one after the other, until it is told to stop."""
 
     def __init__(self, database: Database, running: Service) -> None:
@@ -50,24 +49,15 @@ class Striker:
         self._database = database
         self._running = running
         self._chance = random.Random(3)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._strike)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+        super().__init__()
 
     @property
     def enough(self) -> bool:
         return all(self.struck[way] >= 3 for way in ("killed", "ended", "frozen"))
 
-    def _strike(self) -> None:
+    def work(self) -> None:
         ways: list[Callable[[], str | None]] = [self._kill, self._end, self._freeze]
-        while not self._done.wait(self._chance.random() / 2):
+        while not self.done.wait(self._chance.random() / 2):
             way = self._chance.choice(ways)()
             if way is not None:
                 self.struck[way] += 1

@@ -1,9 +1,11 @@
-"""Something of asyncio's that runs beside a test, in a thread with a loop of its own."""
+"""What runs beside a test in a thread: something of asyncio's with a loop of its own, or work that goes on and on."""
 
 import asyncio
 import contextlib
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Self
 
 PATIENCE = 10.0
 
@@ -20,3 +22,23 @@ def beside(serve: Callable[[threading.Event, asyncio.Event], Awaitable[None]]) -
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(PATIENCE)
+
+
+class Meanwhile(ABC):
+    """Works in a thread while the block runs; ``work`` ends soon after ``done`` is set."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self._thread = threading.Thread(target=self.work)
+
+    @abstractmethod
+    def work(self) -> None:
+        """Go on until ``done`` is set."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self._thread.join()
