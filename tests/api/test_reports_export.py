@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Generator
+from contextlib import ExitStack, closing
 
 import httpx
 import psycopg
@@ -77,40 +78,40 @@ def test_a_customers_file_has_every_count(running: Service, key: str) -> None:
 
 
 def test_a_slow_reader_keeps_no_transaction_open(database: Database, running: Service, key: str) -> None:
-    reading = lines(running, key, narrow=True)
-    next(reading)
-    with psycopg.connect(database.owner_url, autocommit=True) as session:
-        open_ones = session.execute("""
-            SELECT state, backend_xmin FROM pg_stat_activity
-             WHERE datname = current_database() AND usename = 'tracking_web' AND state <> 'idle'""").fetchall()
-    assert open_ones == []
-    reading.close()
+    not_idle = """
+        SELECT state, backend_xmin FROM pg_stat_activity
+         WHERE datname = current_database() AND usename = 'tracking_web' AND state <> 'idle'"""
+    with (
+        closing(lines(running, key, narrow=True)) as reading,
+        psycopg.connect(database.owner_url, autocommit=True) as session,
+    ):
+        next(reading)
+        assert eventually(lambda: session.execute(not_idle).fetchall() == [], 10), "once the kernel takes no more in"
 
 
 def test_only_a_few_files_are_made_at_once_and_who_leaves_makes_room(running: Service, key: str) -> None:
-    taken = [lines(running, key, narrow=True) for _ in range(streaming.MOST)]
-    for each in taken:
-        next(each)  # and then it is not read on
-    for path in (WHOLE, stats.path(filling.SMALL_CUSTOMER, "format=csv")):
-        refused = ask(running.port, path, **bearer(key))
-        assert problem(refused) == (503, "overloaded")
-    assert ask_reports(running.port, key, "?from=2026-01-01&to=2026-02-01").status_code == 200, "others go on"
-    taken.pop().close()
     few = stats.path(filling.SMALL_CUSTOMER, "format=csv")
-    assert eventually(lambda: ask(running.port, few, **bearer(key)).status_code == 200, 10)
-    for each in taken:
-        each.close()
+    with ExitStack() as taken:
+        readers = [taken.enter_context(closing(lines(running, key, narrow=True))) for _ in range(streaming.MOST)]
+        for each in readers:
+            next(each)  # and then it is not read on
+        for path in (WHOLE, few):
+            refused = ask(running.port, path, **bearer(key))
+            assert problem(refused) == (503, "overloaded")
+        assert ask_reports(running.port, key, "?from=2026-01-01&to=2026-02-01").status_code == 200, "others go on"
+        readers[0].close()
+        assert eventually(lambda: ask(running.port, few, **bearer(key)).status_code == 200, 10)
 
 
 def test_a_file_whose_rest_cannot_be_read_breaks_off(database: Database, running: Service, key: str) -> None:
-    reading = lines(running, key, narrow=True)
-    next(reading)
-    with psycopg.connect(database.owner_url, autocommit=True) as session:
-        session.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                            WHERE datname = current_database() AND usename = 'tracking_web'""")
-    with pytest.raises(httpx.TransportError):
-        for _ in reading:
-            pass
+    with closing(lines(running, key, narrow=True)) as reading:
+        next(reading)
+        with psycopg.connect(database.owner_url, autocommit=True) as session:
+            session.execute("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                                WHERE datname = current_database() AND usename = 'tracking_web'""")
+        with pytest.raises(httpx.TransportError):
+            for _ in reading:
+                pass
     january = "?from=2026-01-01&to=2026-02-01"
     assert eventually(lambda: ask_reports(running.port, key, january).status_code == 200, 10)
     assert sum(1 for _ in lines(running, key)) > LINES
