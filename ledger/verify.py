@@ -11,7 +11,7 @@ from ledger import guard, log, verify_tables
 from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, VerifierKey
 from ledger.log import Connection, State
-from ledger.publication import Publication, PublicationError
+from ledger.publication import Publication, PublicationAwayError, PublicationError
 from ledger.verify_pass import MOST_FAULTS, NumberOf, Pass, TooManyFaultsError
 from ledger.verify_trees import Signed
 
@@ -49,6 +49,7 @@ def verify(
     Raises:
         psycopg.Error: the database failed; nothing is said.
         ledger.log.LogError: the table ``tree_state`` is empty.
+        ledger.publication.PublicationAwayError: the publication does not answer, so it can't be compared.
     """
     # The outside moves before the database records it: what is read before the snapshot is never ahead of its leaves.
     outside = _outside(place, key)
@@ -61,6 +62,8 @@ def verify(
 def _outside(place: Publication, key: VerifierKey) -> "Outside | PublicationError":
     try:
         return guard.published(place, key)
+    except PublicationAwayError:
+        raise
     except PublicationError as error:
         return error
 

@@ -32,7 +32,8 @@ WORKER: Final = (*CELERY, "worker", "--concurrency=2", "--without-gossip", "--wi
 BEAT: Final = (*CELERY, "beat")
 TASK_STOP_SECONDS: Final = 5.0  # a task that is killed loses nothing
 STAFF: Final = "admin"
-DEMO_KEY: Final = ("create_api_key", "demo", "--scope", "issue", "--scope", "audit", "--scope", "reports")
+DEMO_SCOPES: Final = ("issue", "audit", "reports", "operate")
+DEMO_KEY: Final = ("create_api_key", "demo", *(f"--scope={scope}" for scope in DEMO_SCOPES))
 
 
 class RunError(Exception):

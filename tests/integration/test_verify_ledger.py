@@ -24,6 +24,14 @@ from tests.support.sealing import Sealer, published, seal, sealing
 from tests.support.service import Service, ServiceFactory
 from tests.support.tampering import verify
 
+AWAY = {
+    "PUBLICATION": "s3://bucket/log",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+    "AWS_ACCESS_KEY_ID": "test-key",
+    "AWS_SECRET_ACCESS_KEY": "test-secret",
+}
+"""A bucket that nobody answers for."""
+
 
 @pytest.fixture(scope="module")
 def running(database: Database, service: ServiceFactory) -> Service:
@@ -148,6 +156,7 @@ def test_the_command_ends_with_0_where_all_fits_with_1_where_not_and_says_how_fa
         (["--key", "nonsense"], {}, "A verifier key is written name+id+base64."),
         ([], {"PUBLICATION": ""}, "Production needs PUBLICATION"),
         ([], {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}, "The ledger can't be read: connection"),
+        ([], AWAY, "The publication can't be reached: "),
     ],
 )
 def test_what_can_not_be_checked_ends_with_2_and_says_why(

@@ -15,6 +15,7 @@ from issuance.runtime import numbering
 from ledger import runtime
 from ledger.domain.note import NoteError, VerifierKey
 from ledger.log import LogError
+from ledger.publication import PublicationAwayError
 from ledger.verify import Verdict, verify
 
 FAULTS, NOT_CHECKED = 1, 2
@@ -44,7 +45,7 @@ class Command(BaseCommand):
             with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APPLICATION_ROLE)))
                 verdict = verify(connection, key, numbering(env).encode, runtime.place(env), progress.show)
-        except (SettingsError, NoteError) as error:
+        except (SettingsError, NoteError, PublicationAwayError) as error:
             raise CommandError(str(error), returncode=NOT_CHECKED) from None
         except LogError as error:
             raise CommandError(str(error), returncode=FAULTS) from None
