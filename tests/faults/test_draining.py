@@ -68,7 +68,7 @@ def test_a_reload_under_load_fails_nothing_and_turns_no_proxy_away(database: Dat
     assert asyncio.run(loaded_and_watched()) == (8_000, 0)
     assert ledger.count(database.owner_url) == before + 8_000
     assert seen == {200}
-    assert not set(workers) & set(running.worker_pids)
+    assert eventually(lambda: not set(workers) & set(running.worker_pids)), "the master takes their end in"
     running.stop()
 
 
