@@ -13,7 +13,6 @@ from issuance.allocator import check, highest_block
 from issuance.domain.errors import FenceError, RestoredDatabaseError
 from issuance.fence import Fence, Mark
 from issuance.locks import LEASING
-from issuance.registry import NOBODY
 from ledger import guard, log, recovery_record, standby
 from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.log import Connection
@@ -22,6 +21,8 @@ from ledger.recovery import NumberOf, RecoveryError, Restoration, Told
 from ledger.recovery_record import Record
 from ledger.succession import keys
 
+NOBODY = 0
+"""The writer of blocks that are written off: sessions that the database forgot had them."""
 _PATIENCE, _POLL = 15.0, 0.1
 """A sealer that is refused has the sealers' lock for a moment each five seconds at most."""
 _ALLOCATOR = "SELECT id::text, shard::text, encode(key_fingerprint, 'hex') FROM allocator"

@@ -19,6 +19,7 @@ from ledger.domain.tiles import WIDTH, Place, Tile
 from ledger.growing import Growing
 from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
+from ledger.succession import keys
 
 MOST_EVENTS = 65_536
 """Events of one tick, roughly: some seconds' worth after an outage, so that a tick stays short."""
@@ -240,6 +241,11 @@ class Sealer:
             self._place.remove_partials(old.place, kept.get(old.place))
 
     def _check_key(self, state: log.State) -> None:
+        if keys(self._connection, self._key.verifier).over:
+            raise WrongKeyError(
+                f"The log {self._key.verifier.name} has ended, and LEDGER_KEY is its key: it would go on beside its "
+                "successor. Set the successor's key; `manage.py verify_ledger` tells when and why it ended."
+            )
         if state.published_signature is None:
             return
         checkpoint = Checkpoint(self._key.verifier.name, state.published_size, state.published_root)
