@@ -1,6 +1,7 @@
 """``manage.py recover_ledger``: after a restore, put back what was published and go on above the fence."""
 
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -68,7 +69,10 @@ class Command(BaseCommand):
         self._progress = Progress()
         run = self._recover if options["new_log"] is None else self._end_log
         try:
-            with session(settings.DATABASE_OWNER_URL, OWNER_ROLE, "tracking-recovery") as connection, alone(connection):
+            with (
+                session(settings.DATABASE_OWNER_URL, OWNER_ROLE, "tracking-recovery") as connection,
+                alone(connection) if options["yes"] else nullcontext(),
+            ):
                 record = run(connection, settings.ENV, options)
         except _TOLD as error:
             raise CommandError(str(error)) from None
