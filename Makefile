@@ -13,7 +13,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run test soak check fix bench rehearse docs requirements lint types imports migrations schema deploy \
+.PHONY: help run recover test soak check fix bench rehearse docs requirements lint types imports migrations schema deploy \
 	security audit containers
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,9 @@ help: ## list what can be made
 
 run: .venv/.dev ## start everything at http://127.0.0.1:8000 (PORT=…, DATA_DIR=…); Ctrl-C stops it
 	@$(python) -m core.embedded
+
+recover: .venv/.dev ## where DATA_DIR has lost its database: put back what was published
+	@$(python) -m core.embedded recover
 
 test: .venv/.dev ## run the tests; ARGS="-k name" picks some, ARGS=-n0 takes one process
 	@$(python) -m pytest -n 2 --dist loadfile $(ARGS)

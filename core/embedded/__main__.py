@@ -135,6 +135,28 @@ def watch(services: Sequence[Service]) -> NoReturn:
         time.sleep(0.2)
 
 
+@contextmanager
+def migrated(env: Env) -> Iterator[Server]:
+    """PostgreSQL, up to date, and its folder ours alone."""
+    database = Server(postgres.home(env.data_dir))
+    with sole_user_of(env.data_dir):
+        secrets.make(env.data_dir)
+        say(f"Starting PostgreSQL in {database.home}")
+        with database:
+            say("Migrating the database")
+            postgres.create_database(database.url(), postgres.DATABASE)
+            manage("migrate", "--verbosity", "0")
+            postgres.grant_logins(postgres.owner_url(env.data_dir))
+            yield database
+
+
+def recover(env: Env) -> None:
+    """Put back what a database that was set back, or lost, lacks of the published log; raises as ``serve`` does."""
+    with migrated(env):
+        manage("recover_ledger", "--yes")
+        secrets.forget_logins(env.data_dir)
+
+
 def serve(env: Env) -> NoReturn:
     """Start everything and watch it.
 
@@ -144,19 +166,15 @@ def serve(env: Env) -> NoReturn:
     """
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(env.host, env.host)  # noqa: S104 - read, not bound
     address = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{env.port}"
-    database = Server(postgres.home(env.data_dir))
-    with sole_user_of(env.data_dir), ExitStack() as services:
+    with ExitStack() as services:
         check_port(env.host, env.port)
-        secrets.make(env.data_dir)
-        say(f"Starting PostgreSQL in {database.home}")
-        watched: list[Service] = [services.enter_context(database)]
+        watched: list[Service] = [services.enter_context(migrated(env))]
         if env.redis_url is None:
             watched.append(services.enter_context(Valkey(valkey.home(env.data_dir))))
-        say("Migrating the database")
-        postgres.create_database(database.url(), postgres.DATABASE)
-        manage("migrate", "--verbosity", "0")
-        postgres.grant_logins(postgres.owner_url(env.data_dir))
-        manage("init_allocator")
+        try:
+            manage("init_allocator")
+        except RunError as error:
+            raise RunError(f"{error} `make recover` runs `manage.py recover_ledger --yes` here.") from None
         if env.ledger_key is None and secrets.lacks_ledger_key(env.data_dir):
             secrets.keep_ledger_key(env.data_dir, output("ledger_key", "--make", f"localhost/{token_hex(4)}"))
         key = secrets.demo_key(env.data_dir, lambda: output(*DEMO_KEY))
@@ -199,7 +217,8 @@ def main() -> int:
         if not env.embedded:
             problem = "DATABASE_URL is set, and `make run` starts a PostgreSQL of its own: unset it, or see README.md."
         else:
-            serve(env)
+            recover(env) if sys.argv[1:] == ["recover"] else serve(env)
+            return 0
     except Stop:
         say(f"Stopped. The data stays in {env.data_dir}.")
         return 0

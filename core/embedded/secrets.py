@@ -81,6 +81,12 @@ def console_login(data_dir: Path, make: Callable[[], str]) -> str | None:
     return password
 
 
+def forget_logins(data_dir: Path) -> None:
+    """Have the demo key and the console's login made anew at the next start: the database may know of neither."""
+    for name in ("demo_key", "console_login"):
+        (data_dir / "secrets" / name).unlink(missing_ok=True)
+
+
 def publication(data_dir: Path) -> Path:
     """The folder in which `make run` publishes the log."""
     return data_dir / "published"

@@ -37,11 +37,11 @@ SETTINGS = {field.encode_name for field in msgspec.structs.fields(Env)}
 class Run:
     """One `make run`, and what it wrote."""
 
-    def __init__(self, data_dir: Path, port: int, **settings: str) -> None:
+    def __init__(self, data_dir: Path, port: int, *arguments: str, **settings: str) -> None:
         shell = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         given = {"DATA_DIR": str(data_dir), "PORT": str(port), "WEB_CONCURRENCY": "2", **settings}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "core.embedded"],
+            [sys.executable, "-m", "core.embedded", *arguments],
             cwd=ROOT,
             env=shell | given,
             stdout=subprocess.PIPE,
@@ -251,3 +251,28 @@ def test_a_damaged_secret_is_one_sentence_and_nothing_is_started(kept: Path) -> 
         assert refusal(kept) == f"{file} is empty or damaged. Put it back from a copy."
     finally:
         file.write_text(content)
+
+
+def test_a_lost_database_is_put_back_from_what_was_published(data_dir: Path) -> None:
+    port = free_port()
+    with Run(data_dir, port) as run:
+        number = run.until_ready().issue()
+        assert eventually(lambda: leaves(data_dir, "tree_state", "published_size") == 1)
+        run.stop()
+    shutil.rmtree(data_dir / "postgres")
+    assert "`make recover` runs `manage.py recover_ledger --yes` here." in refusal(data_dir)
+    with Run(data_dir, port, "recover") as recovery:
+        code, said = recovery.end()
+    assert (code, "Put back leaves 0 to 0 of the published log" in said) == (0, True), said
+    with Run(data_dir, port) as run:
+        assert run.until_ready().issue() != number
+        key = re.search(r"Bearer (\S+)'", "".join(run.lines))
+        assert key is not None
+        answer = httpx.get(
+            f"http://127.0.0.1:{port}/v1/tracking-numbers", headers={"Authorization": f"Bearer {key[1]}"}
+        )
+        assert answer.status_code == 200, "a new demo key is told"
+        assert "The console: " in "".join(run.lines)
+        with ledger.reading(postgres.owner_url(data_dir)) as session:
+            assert session.execute("SELECT number FROM issuance_event ORDER BY serial LIMIT 1").fetchone() == (number,)
+        run.stop()
