@@ -85,8 +85,6 @@ class Command(BaseCommand):
         finally:
             self._progress.end()
         if record is not None:
-            for sentence in recovery_record.told(record):
-                self._say(sentence)
             self._say("Start the service and the sealer; `manage.py verify_ledger` checks all of it.")
 
     def _recover(self, connection: Connection, env: Env, options: dict[str, Any]) -> Record | None:
@@ -99,7 +97,7 @@ class Command(BaseCommand):
             recovery.check(self._progress.show)
             self._say(f"With --yes this command would {', '.join(_steps(plan))}.")
             return None
-        record = recovery.recover(self._progress.show)
+        record = self._told(recovery.recover(self._progress.show))
         if plan.missing:
             seconds = time.monotonic() - began
             self._say(f"The root is the published one. {seconds:.1f} s, {plan.missing / seconds:,.0f} leaves/s.")
@@ -114,7 +112,13 @@ class Command(BaseCommand):
             begin = f"end the log {key.name} for ever, and begin a new one with the {plan.leaves} leaves that are here"
             self._say(f"With --yes this command would {', '.join([*_steps(plan, 'what there is of'), begin])}.")
             return None
-        return recovery.end_log(options["new_log"], self._progress.show)
+        return self._told(recovery.end_log(options["new_log"], self._progress.show))
+
+    def _told(self, record: Record) -> Record:
+        self._progress.end()
+        for sentence in recovery_record.told(record):
+            self._say(sentence)
+        return record
 
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)
