@@ -392,3 +392,39 @@ def test_bundles_that_no_tile_vouches_for_are_not_believed(disaster: Disaster, e
     arguments = ("--yes", "--new-log", REASON, *OLD_KEY, "--old-publication", str(publication))
     assert "none of its bundles can be believed" in refused(disaster.restored, *arguments, **elsewhere)
     assert ledger.count(disaster.restored.owner_url) == 1_000
+
+
+def test_an_event_that_was_altered_before_it_was_sealed_shows(disaster: Disaster) -> None:
+    with psycopg.connect(disaster.restored.owner_url) as session:
+        session.execute("ALTER TABLE issuance_event DISABLE TRIGGER refuse_change")
+        changed = session.execute("""
+            UPDATE issuance_event SET weight_band = 10 - weight_band
+             WHERE serial = (SELECT max(serial) FROM issuance_event) RETURNING number""").fetchone()
+        session.execute("ALTER TABLE issuance_event ENABLE ALWAYS TRIGGER refuse_change")
+        assert changed is not None
+    said = refused(disaster.restored, "--yes")
+    assert f"Number {changed[0]} (serial " in said
+    assert "is in the database, and is not what was published of that serial" in said
+
+
+def test_an_event_that_was_committed_and_never_published_follows_those_that_were(disaster: Disaster) -> None:
+    spare = NUMBERS.encode(1_023, "MY", "ID")
+    with psycopg.connect(disaster.restored.owner_url) as session:
+        assert session.execute("SELECT max(serial) < 1020 FROM issuance_event WHERE serial < 1024").fetchone() == (
+            True,
+        )
+        session.execute(
+            """INSERT INTO issuance_event SELECT 1023, order_created_at, requested_at, principal, customer_key_id,
+                      weight_band, request_id, customer_tag, %s, 'MY', 'ID' FROM issuance_event LIMIT 1""",
+            [spare],
+        )
+    recovered(disaster.restored)
+    with Sealer(disaster.restored):
+        until_published(disaster.restored, 4_001)
+
+
+def test_a_log_that_is_past_what_was_published_is_of_another_history(disaster: Disaster) -> None:
+    with psycopg.connect(disaster.restored.owner_url) as session:
+        session.execute("UPDATE block_cursor SET closed = true WHERE NOT closed")
+    assert "it is of another history. Restore another backup." in refused(disaster.restored, "--yes")
+    assert state(disaster.restored)["size"] == 700
