@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from issuance.domain.number import Numbering
+from ledger.domain import merkle
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import block_of
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
@@ -428,3 +429,13 @@ def test_a_log_that_is_past_what_was_published_is_of_another_history(disaster: D
         session.execute("UPDATE block_cursor SET closed = true WHERE NOT closed")
     assert "it is of another history. Restore another backup." in refused(disaster.restored, "--yes")
     assert state(disaster.restored)["size"] == 700
+
+
+def test_whoever_writes_to_the_publication_can_not_invent_an_issuance(empty: Disaster) -> None:
+    victim = bundles(empty.restored)[5]
+    rewrite(victim, b'"weight_band":4', b'"weight_band":5')
+    tile = empty.restored.publication / "public/tile/0/005"
+    entries = [line.split(b" ", 1)[1] for line in gzip.decompress(victim.read_bytes()).splitlines()]
+    tile.write_bytes(b"".join(merkle.leaf_hash(entry) for entry in entries))
+    assert "does not give the root that was signed" in refused(empty.restored, "--yes")
+    assert ledger.count(empty.restored.owner_url) == 0
