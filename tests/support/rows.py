@@ -46,6 +46,9 @@ INSERTS = {
     "ledger_check": """
         INSERT INTO public.ledger_check (id, first_leaf, end_leaf, faults) OVERRIDING SYSTEM VALUE
         VALUES (1, 0, 1, '{}')""",
+    "customer_key": """
+        INSERT INTO public.customer_key (key_id, fact, fingerprint)
+        VALUES (1, 'introduced', decode(repeat('78', 32), 'hex'))""",
 }
 """A row for each table; those of ``BORN`` are there from the migration on, so these are always refused."""
 BORN = ("tree_state", "rollup_state")
@@ -71,15 +74,16 @@ KEYS = {
     "daily_report": "size",
     "daily_correction": "first_leaf",
     "ledger_check": "first_leaf",
+    "customer_key": "fact",
 }
 """A column that nobody may change."""
 
 TABLES = tuple(INSERTS)
-ISSUING = TABLES[:5]
+ISSUING = (*TABLES[:5], "customer_key")
 """Written by the application."""
 LOG = TABLES[5:10]
 """Written by the sealer."""
-REPORTS = TABLES[10:]
+REPORTS = TABLES[10:18]
 """Written by the reporter."""
 COUNTS = ("rollup_state", "daily_usage", "daily_total", "rollup_part", "rollup_part_usage")
 """Those of the reporter that can be made anew, and so may change."""
