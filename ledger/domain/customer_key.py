@@ -93,9 +93,10 @@ def check(ring: KeyRing, record: Record, *, tags: bool = True) -> list[Known]:
                 "history. Put the right one back. A new secret gets a new id: `manage.py rotate_customer_key`."
             )
         if fingerprint in destroyed:
+            then = "" if destroyed[fingerprint] == key_id else f" as key {destroyed[fingerprint]}"
             raise CustomerKeyError(
-                f"CUSTOMER_TAG_KEYS: key {key_id} was destroyed as key {destroyed[fingerprint]}, and may not come "
-                "back. Take it out, and destroy the copy that it came from."
+                f"CUSTOMER_TAG_KEYS: key {key_id} was destroyed{then}, and may not come back. Take it out, and destroy "
+                "the copy that it came from."
             )
     if missing := [str(key_id) for key_id in record.needed if key_id not in given]:
         raise CustomerKeyError(

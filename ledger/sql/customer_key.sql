@@ -15,7 +15,7 @@ CREATE TABLE public.customer_key (
 ALTER TABLE public.customer_key OWNER TO tracking_owner;
 REVOKE ALL ON public.customer_key FROM PUBLIC;
 GRANT SELECT ON public.customer_key TO tracking_app, tracking_auditor;
-GRANT INSERT (key_id, fact, fingerprint) ON public.customer_key TO tracking_app;
+GRANT INSERT ON public.customer_key TO tracking_app;
 
 -- Whoever serves may begin a key; to end one, which stops all that still need it, takes the owner.
 ALTER TABLE public.customer_key ENABLE ROW LEVEL SECURITY;
