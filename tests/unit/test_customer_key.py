@@ -53,7 +53,7 @@ def test_a_setting_may_start_beside_its_neighbours_alone(setting: str) -> None:
         assert not accepts(until(other), setting), "what is two steps behind would miss events, or tag with the old key"
 
 
-@pytest.mark.parametrize(("before", "setting"), pairwise(SETTINGS))
+@pytest.mark.parametrize(("before", "setting"), list(pairwise(SETTINGS)))
 def test_a_first_process_adds_to_the_record_what_is_new_and_a_second_one_nothing(before: str, setting: str) -> None:
     facts = until(before) + ([(1, Fact.RETIRED)] if setting == AFTER else [])
     new = customer_key.check(RINGS[setting], record(*facts))

@@ -44,20 +44,17 @@ class Command(BaseCommand):
         return key_id > ring.current and not record.has(key_id, Fact.RETIRED)
 
     def _introduce(self, ring: KeyRing, record: Record, waiting: list[int], connection: Connection) -> None:
-        if waiting:
-            raise CommandError(
-                f"Key {waiting[0]} is made, and waits to be used. Restart {rotation.EVERYWHERE} with the present "
-                "CUSTOMER_TAG_KEYS, and run `manage.py rotate_customer_key --use`."
-            )
-        key_id = record.next_id(ring)
-        wider = ring.knowing(key_id, secrets.token_bytes(KEY_BYTES))
-        fingerprint = wider.fingerprints[key_id]
-        customer_keys.record(connection, key_id, Fact.INTRODUCED, fingerprint)
+        if waiting:  # again, or for another shard: the same value
+            key_id, wider = waiting[0], ring
+        else:
+            key_id = record.next_id(ring)
+            wider = ring.knowing(key_id, secrets.token_bytes(KEY_BYTES))
+            customer_keys.record(connection, key_id, Fact.INTRODUCED, wider.fingerprints[key_id])
         self._hand_out(wider)
         self._say(
-            f"Key {key_id} is made (fingerprint {shown(fingerprint)}), and nothing is tagged with it yet. Keep a copy "
-            f"of it where the other keys are. Restart {rotation.EVERYWHERE}; then run `manage.py rotate_customer_key "
-            "--use`."
+            f"Key {key_id} is made (fingerprint {shown(wider.fingerprints[key_id])}), and nothing is tagged with it "
+            f"yet. Keep a copy of it where the other keys are. Restart {rotation.EVERYWHERE}; then run `manage.py "
+            "rotate_customer_key --use`."
         )
 
     def _use(self, ring: KeyRing, record: Record, waiting: list[int]) -> None:
