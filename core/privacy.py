@@ -69,6 +69,12 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "tries": _NOT_PERSONAL,
         "tried_at": _NOT_PERSONAL,
     },
+    "customer_key": {
+        "recorded_at": _NOT_PERSONAL,
+        "key_id": _NOT_PERSONAL,
+        "fact": _NOT_PERSONAL,
+        "fingerprint": _NOT_PERSONAL,  # keyed hash of a constant: tells keys apart, and no customers
+    },
     "number_block": {
         "id": _NOT_PERSONAL,
         "writer": _NOT_PERSONAL,  # a process of ours

@@ -13,6 +13,7 @@ from issuance.domain.errors import (
     RefusedError,
     RestoredDatabaseError,
     StoppingError,
+    WrongCustomerKeysError,
 )
 
 _LEASE: Final = "lease"
@@ -24,6 +25,11 @@ _WORDS: Final[tuple[tuple[type[IssuanceError], str, str], ...]] = (
         RestoredDatabaseError,
         _FENCE,
         "The database is older than what was issued from it. The log of the service says what to do.",
+    ),
+    (
+        WrongCustomerKeysError,
+        _LEASE,
+        "CUSTOMER_TAG_KEYS don't fit the keys that the ledger knows. The log of the service says what to do.",
     ),
     (ExhaustedError, _LEASE, "The shard has no serials left. Issue into another shard (SHARD)."),
     (CollisionError, _LEASE, "A serial was in the ledger already. Look at ledger and fence before starting it again."),

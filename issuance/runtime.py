@@ -25,14 +25,22 @@ from issuance.answers import Answer
 from issuance.bulk import Asked, BulkIssuer
 from issuance.bulk_writer import BulkWriter
 from issuance.callers import LoopCallers
-from issuance.domain.errors import IssuanceError, RefusedError, RestoredDatabaseError, UnavailableError
+from issuance.domain.errors import (
+    IssuanceError,
+    RefusedError,
+    RestoredDatabaseError,
+    UnavailableError,
+    WrongCustomerKeysError,
+)
 from issuance.domain.number import Numbering
 from issuance.fence import Fence, FileFence
 from issuance.issuer import Issuer
 from issuance.telling import Telling
 from issuance.writer import Writer
 from issuance.writer_session import WriterSession
+from ledger import customer_keys
 from ledger import runtime as ledger
+from ledger.domain.customer_key import CustomerKeyError
 from ledger.domain.form import NumberError
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
@@ -125,6 +133,9 @@ async def issuing() -> AsyncIterator[Issuer]:
     async def guard(session: Session) -> None:
         try:
             await look(session, published, log_key)
+            await customer_keys.check(session, keys)
+        except CustomerKeyError as error:
+            raise WrongCustomerKeysError(str(error)) from error
         except RestoredError as error:
             raise RestoredDatabaseError(str(error)) from error
         except PublicationAwayError as error:

@@ -14,8 +14,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from core.databases import APPLICATION_ROLE, AUDITOR_ROLE
+from ledger import customer_keys
+from ledger.domain import customer_key
+from ledger.domain.customer_key import CustomerKeyError
 from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.domain.serial import SHARD_CAPACITY, SHARDS
+from ledger.domain.tag import KeyRing
 from ledger.log import Connection
 
 SCHEMA: Final = "shards"
@@ -132,12 +136,13 @@ def parse(text: str) -> list[Shard]:
     return [found[number] for number in sorted(found)]
 
 
-def check(shards: Sequence[Shard], fingerprint: str) -> None:
+def check(shards: Sequence[Shard], fingerprint: str, ring: KeyRing) -> None:
     """Ask each shard whether it is what it is said to be, by the login that the coordinator will use.
 
     Args:
         shards: all of them.
         fingerprint: of the NUMBER_KEY that decodes numbers here.
+        ring: the keys by which customers are found here.
 
     Raises:
         CoordinatorError: one is not, or its login may do more than read.
@@ -147,6 +152,9 @@ def check(shards: Sequence[Shard], fingerprint: str) -> None:
         try:
             with psycopg.connect(shard.url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
                 allocator = _check(connection, shard, fingerprint)
+                customer_key.check(ring, customer_keys.read(connection), tags=False)
+        except CustomerKeyError as error:
+            raise CoordinatorError(f"Shard {shard.number}: {error}") from error
         except psycopg.Error as error:
             raise CoordinatorError(f"Shard {shard.number} can't be asked: {str(error).strip()}") from error
         if allocator in allocators:

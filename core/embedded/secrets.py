@@ -60,6 +60,11 @@ def keep_ledger_key(data_dir: Path, value: str) -> None:
     _keep(data_dir / "secrets" / "ledger_key", value)
 
 
+def keep_customer_tag_keys(data_dir: Path, value: str) -> None:
+    """Keep other customer keys in place of those that are kept; on disk when this returns."""
+    _keep(data_dir / "secrets" / "customer_tag_keys", value)
+
+
 def demo_key(data_dir: Path, make: Callable[[], str]) -> str:
     """The API key to try the service with: ``make`` makes it, once, and it can be shown again at each start."""
     file = data_dir / "secrets" / "demo_key"
@@ -115,7 +120,7 @@ def complete(env: Env) -> Env:
 
 
 def _keep(file: Path, value: str) -> None:
-    """Write a secret that comes after the first ones; it appears complete or not at all."""
+    """Write a secret that comes after the first ones, or instead of one; it appears complete or not at all."""
     fresh = file.with_name(f"{file.name}.new")
     fresh.unlink(missing_ok=True)
     _write(fresh, value)

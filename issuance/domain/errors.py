@@ -29,6 +29,10 @@ class RestoredDatabaseError(FenceError):
     """The database is behind the fence: blocks that it would lease were used before."""
 
 
+class WrongCustomerKeysError(RefusedError):
+    """CUSTOMER_TAG_KEYS don't fit those that the ledger knows."""
+
+
 class ExhaustedError(RefusedError):
     """The shard has no block left."""
 

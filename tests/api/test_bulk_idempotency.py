@@ -12,7 +12,7 @@ from tests.support.bulk import numbers, order, orders, post
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH as SINGLE
 from tests.support.orders import query
-from tests.support.secret_keys import NEW, OLD
+from tests.support.rotating import MEETINGS, rotate
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import problem
 
@@ -110,13 +110,12 @@ def test_a_key_sent_many_times_at_once_over_several_processes_is_one_call(
 
 
 @pytest.fixture(scope="module")
-def rotating(database: Database, service: ServiceFactory) -> dict[str, Service]:
-    """Services of before a rotation, of the time in which both keys live, and of after it."""
-    given = {"before": OLD, "between": f"{OLD},{NEW}", "after": NEW}
-    return {name: service(database, CUSTOMER_TAG_KEYS=keys, WEB_CONCURRENCY="1") for name, keys in given.items()}
+def rotating(database: Database, service: ServiceFactory, key: str) -> dict[str, Service]:
+    """Services of before a rotation, of its steps, and of after it."""
+    return rotate(database, service, lambda running: post(running.port, key, orders(1)))
 
 
-@pytest.mark.parametrize(("first", "then"), [("before", "between"), ("between", "before"), ("between", "after")])
+@pytest.mark.parametrize(("first", "then"), MEETINGS)
 def test_a_retry_that_meets_other_customer_keys_gets_the_same_answer(
     database: Database, key: str, rotating: dict[str, Service], first: str, then: str
 ) -> None:

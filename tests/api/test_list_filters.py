@@ -44,7 +44,7 @@ class Ledger(NamedTuple):
 @pytest.fixture(scope="module")
 def ledger(database: Database, service: ServiceFactory) -> Ledger:
     """Issued under one customer key and then under the next, with and without an API key."""
-    before = service(database, CUSTOMER_TAG_KEYS=OLD, WEB_CONCURRENCY="1")
+    before = service(database, CUSTOMER_TAG_KEYS=f"{NEW},{OLD}", WEB_CONCURRENCY="1")
     issue(before.port, 300)
     port = service(database, initialise=False, CUSTOMER_TAG_KEYS=f"{OLD},{NEW}", WEB_CONCURRENCY="1").port
     issue(port, 301)

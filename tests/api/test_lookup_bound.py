@@ -8,8 +8,9 @@ from tests.logs import Heard
 from tests.plugin import Database
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH, query
+from tests.support.processes import eventually
+from tests.support.rotating import AFTER, KNOWN, USED, retire
 from tests.support.sealing import seal
-from tests.support.secret_keys import NEW, OLD
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, problem
 
@@ -57,12 +58,15 @@ def test_anothers_number_is_answered_as_one_that_was_never_issued(
 def test_a_customers_numbers_are_found_under_each_key_that_lives(
     database: Database, numbers: dict[str, str], keys: dict[str, str], service: ServiceFactory
 ) -> None:
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=f"{OLD},{NEW}")
+    with service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=KNOWN) as running:
+        assert eventually(lambda: ask(running.port, "/readyz").status_code == 200)
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=USED)
     later = ask(running.port, f"{PATH}?{query(customer_id=ONE).decode()}").json()["tracking_number"]
     for number in (numbers[ONE], later):
         assert ask(running.port, f"/v1/tracking-numbers/{number}", **bearer(keys[ONE])).status_code == 200
     running.stop()
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=NEW)
+    retire(database)
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=AFTER)
     assert ask(running.port, f"/v1/tracking-numbers/{later}", **bearer(keys[ONE])).status_code == 200
     erased = ask(running.port, f"/v1/tracking-numbers/{numbers[ONE]}", **bearer(keys[ONE]))
     assert problem(erased) == (404, "unknown-number"), "its key is gone, and with it whose it was"

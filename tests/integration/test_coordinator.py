@@ -11,6 +11,7 @@ from ledger import across as numbers
 from ledger import places
 from ledger.coordinator import BY_RANGES
 from ledger.domain.serial import SHARD_CAPACITY
+from ledger.domain.tag import KeyRing
 from reports import across as counts
 from tests.plugin import Database
 from tests.support import secret_keys, shards
@@ -140,6 +141,22 @@ def test_what_does_not_fit_is_refused_with_what_to_do_and_changes_nothing(two: T
     assert "No shard is named" in refusal("# nothing\n")
     assert "is no superuser" in refusal(two.file, DATABASE_OWNER_URL=two.database.url)
     assert catalogue(two.database) == before
+
+
+def test_keys_that_do_not_find_every_shards_customers_are_refused(two: Two) -> None:
+    other = secret_keys.key("another")
+    shard = two.shards[1].database
+    with psycopg.connect(shard.url, autocommit=True) as session:  # as the first process that issues there does it
+        for fact in ("introduced", "used"):
+            mac = KeyRing.parse(secret_keys.OLD).fingerprints[1]
+            session.execute("INSERT INTO customer_key (key_id, fact, fingerprint) VALUES (1, %s, %s)", [fact, mac])
+    for keys, sentence in (
+        (f"1:{other}", "Shard 1: CUSTOMER_TAG_KEYS: key 1 has the fingerprint"),
+        (secret_keys.NEW, "Shard 1: CUSTOMER_TAG_KEYS lacks key 1"),
+    ):
+        code, said = two.coordinate(CUSTOMER_TAG_KEYS=keys)
+        assert (code, sentence in said) == (1, True), said
+    assert two.coordinate(CUSTOMER_TAG_KEYS=f"{secret_keys.OLD},{secret_keys.NEW}")[0] == 0
 
 
 def test_a_database_that_issues_is_no_coordinator(two: Two) -> None:

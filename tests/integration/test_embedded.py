@@ -174,6 +174,41 @@ def test_what_it_issues_is_in_the_log_within_seconds_and_proven_by_its_verifier_
         run.stop()
 
 
+def test_its_customer_key_is_rotated_where_it_is_kept_and_shown_to_nobody(kept: Path) -> None:
+    file = kept / "secrets/customer_tag_keys"
+    shell = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+
+    def rotate(*options: str) -> str:
+        line = [sys.executable, str(ROOT / "manage.py"), "rotate_customer_key", *options]
+        done = subprocess.run(line, check=True, env=shell | {"DATA_DIR": str(kept)}, capture_output=True, text=True)
+        LOGS.take("commands", done.stderr)
+        assert done.stdout == ""
+        assert not any(key.partition(":")[2] in done.stderr for key in file.read_text().strip().split(","))
+        return done.stderr
+
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        old = file.read_text().strip()
+        assert "Key 2 is made" in rotate()
+        run.stop()
+    new, same = file.read_text().strip().split(",")
+    assert (new[:2], same) == ("2:", old)
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        rotate("--use")
+        number = run.issue()
+        run.stop()
+    assert file.read_text().strip() == f"{old},{new}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        numbers = [number, run.issue()]
+        with ledger.reading(postgres.owner_url(kept)) as session:
+            keys = "SELECT customer_key_id FROM issuance_event WHERE number = ANY(%s) ORDER BY requested_at"
+            assert session.execute(keys, [numbers]).fetchall() == [(1,), (2,)]
+        run.stop()
+
+
 def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
     with Run(kept, free_port()) as run:
         run.until_ready()

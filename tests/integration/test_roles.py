@@ -40,11 +40,11 @@ INSERTED = {
     "auditor": (),
     "reporter": COUNTED,
 }
-KEPT_FROM_REPORTS = ("idempotency_claim", "allocator", "api_key")
+KEPT_FROM_REPORTS = ("idempotency_claim", "allocator", "api_key", "customer_key")
 UNREAD = {
     "application": PARTS,
     "its login": PARTS,
-    "sealer": REPORTS,
+    "sealer": (*REPORTS, "customer_key"),
     "auditor": PARTS,
     "reporter": KEPT_FROM_REPORTS,
 }

@@ -71,6 +71,18 @@ BAD_ROWS = {
         "INSERT INTO allocator (id, key_fingerprint, shard) VALUES (gen_random_uuid(), '', 32)",
         "shard_has_5_bits",
     ),
+    "customer key 10000": (
+        "INSERT INTO customer_key (key_id, fact, fingerprint) VALUES (10000, 'used', sha256('a'))",
+        "key_id_has_4_digits",
+    ),
+    "a customer key of which nobody knows what happened": (
+        "INSERT INTO customer_key (key_id, fact, fingerprint) VALUES (1, 'lent', sha256('a'))",
+        "fact_is_known",
+    ),
+    "a short fingerprint of a customer key": (
+        "INSERT INTO customer_key (key_id, fact, fingerprint) VALUES (1, 'used', 'a')",
+        "fingerprint_is_sha256",
+    ),
     "a part without leaves": (
         "INSERT INTO rollup_part (first_leaf, end_leaf, time_zone) VALUES (7, 7, 'UTC')",
         "part_has_leaves",

@@ -49,6 +49,9 @@ INSERTS = {
     "recovery": """
         INSERT INTO public.recovery (id, leaves_before, leaves, events, blocks, lost, kind, verifier_key)
         OVERRIDING SYSTEM VALUE VALUES (1, 0, 1, 1, '[0,1)', '{[1,1024)}', 'recovered', 'log.test+12345678+AQ==')""",
+    "customer_key": """
+        INSERT INTO public.customer_key (key_id, fact, fingerprint)
+        VALUES (1, 'introduced', decode(repeat('78', 32), 'hex'))""",
 }
 """A row for each table; those of ``BORN`` are there from the migration on, so these are always refused."""
 BORN = ("tree_state", "rollup_state")
@@ -75,16 +78,17 @@ KEYS = {
     "daily_correction": "first_leaf",
     "ledger_check": "first_leaf",
     "recovery": "leaves",
+    "customer_key": "fact",
 }
 """A column that nobody may change."""
 
 TABLES = tuple(INSERTS)
-ISSUING = TABLES[:5]
+ISSUING = (*TABLES[:5], "customer_key")
 """Written by the application."""
 LOG = TABLES[5:10]
 """Written by the sealer."""
 REPORTS = TABLES[10:18]
-"""Written by the reporter; the rest by the owner."""
+"""Written by the reporter; those that are in none of these by the owner."""
 COUNTS = ("rollup_state", "daily_usage", "daily_total", "rollup_part", "rollup_part_usage")
 """Those of the reporter that can be made anew, and so may change."""
 GROWING = ("tree_state", "block_cursor", "run", "api_key")

@@ -12,6 +12,7 @@ from core.env import SettingsError
 from issuance.runtime import numbering
 from ledger import coordinator
 from ledger.coordinator import CoordinatorError
+from ledger.runtime import key_ring
 from reports import across
 
 
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         try:
             text = sys.stdin.read() if options["file"] == "-" else Path(options["file"]).read_text(encoding="utf-8")
             shards = coordinator.parse(text)
-            coordinator.check(shards, numbering(settings.ENV).fingerprint)
+            coordinator.check(shards, numbering(settings.ENV).fingerprint, key_ring(settings.ENV))
             with psycopg.connect(settings.DATABASE_OWNER_URL, autocommit=True) as connection:
                 coordinator.coordinate(connection, shards, coordinator.RELATIONS | across.RELATIONS, zone)
         except (CoordinatorError, SettingsError, OSError, UnicodeDecodeError) as error:
