@@ -11,6 +11,7 @@ from issuance.fence import Fence, Mark
 from ledger.domain.serial import BLOCKS_PER_SHARD, first_block
 
 RESOLVE = "Run `manage.py resolve_fence`: it says what is the matter, and what it would do."
+RECOVER = "Run `manage.py recover_ledger`: it says what is missing, and puts it right."
 _POLL = 0.01
 _PATIENCE = 5.0
 """Seconds after which a session that holds the lock around leasing is taken for hung, and ended."""
@@ -46,7 +47,7 @@ def check(
     if row is None and mark is None:
         raise FenceError("This database has never issued a number. Run `manage.py init_allocator` once.")
     if row is None:
-        raise FenceError(f"The fence {fence} is in use, but the database knows of no allocator. {RESOLVE}")
+        raise FenceError(f"The fence {fence} is in use, but the database knows of no allocator. {RECOVER}")
     if mark is None:
         raise FenceError(f"The database has an allocator, but there is no fence at {fence}. {RESOLVE}")
     shard, fingerprint = expected
@@ -60,7 +61,7 @@ def check(
     if highest_block(shard, highest) < mark.highest_block:
         raise RestoredDatabaseError(
             f"The database's highest block is {highest}, but block {mark.highest_block} was leased: "
-            f"the database was restored to an earlier state. {RESOLVE}"
+            f"the database was restored to an earlier state. {RECOVER}"
         )
     return mark
 

@@ -9,13 +9,10 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from issuance.allocator import check, highest_block
-from issuance.domain.errors import FenceError, RestoredDatabaseError
+from issuance.domain.errors import FenceError
 from issuance.fence import Fence, Mark
 from issuance.locks import LEASING
 from issuance.models import Allocator, NumberBlock
-
-NOBODY = 0
-"""The writer of blocks that are skipped after a restore: they were used by sessions that this database forgot."""
 
 
 class Sides(NamedTuple):
@@ -68,14 +65,9 @@ class Registry:
     def _diagnose(self, sides: Sides) -> Diagnosis:
         try:
             self._check(sides)
-        except RestoredDatabaseError as error:
-            return Diagnosis(str(error), "skip every block up to the fence, and go on leasing above it")
         except FenceError as error:
             if sides.row is not None and sides.mark is None:
                 plan = f"make a fence at block {sides.highest}; do so only if this database was never set back"
-                return Diagnosis(str(error), plan)
-            if sides.row is None and sides.mark is not None and self._is_ours(sides.mark, None):
-                plan = "take the fence's allocator into this database, and go on leasing above the fence"
                 return Diagnosis(str(error), plan)
             return Diagnosis(str(error), None)
         return Diagnosis(None, None)
@@ -90,22 +82,10 @@ class Registry:
             sides = self._read()
             matter, plan = self._diagnose(sides)
             highest = highest_block(self._shard, sides.highest)
-            if plan and sides.mark:
-                if sides.row is None:
-                    self._insert(UUID(sides.mark.allocator))
-                return self._skip(highest + 1, sides.mark.highest_block)
             if plan and sides.row:
                 self._fence.create(Mark(sides.row[0], self._shard, self._fingerprint, highest))
                 return f"Made the fence {self._fence} at block {highest}."
             raise FenceError(matter or "There is nothing to resolve.")
-
-    def _skip(self, first: int, fence: int) -> str:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO number_block (id, writer) SELECT generate_series(%s::bigint, %s::bigint), %s",
-                [first, fence, NOBODY],
-            )
-        return f"Skipped blocks {first} to {fence}: numbers of theirs may be out, and none of them comes again."
 
     def _read(self) -> Sides:
         row = Allocator.objects.first()
@@ -118,9 +98,8 @@ class Registry:
     def _check(self, sides: Sides) -> None:
         check(sides.row, sides.highest, sides.mark, (self._shard, self._fingerprint), str(self._fence))
 
-    def _is_ours(self, mark: Mark, highest: int | None) -> bool:
-        same = (mark.shard, mark.key_fingerprint) == (self._shard, self._fingerprint)
-        return same and (highest is None or mark.highest_block == highest)
+    def _is_ours(self, mark: Mark, highest: int) -> bool:
+        return (mark.shard, mark.key_fingerprint, mark.highest_block) == (self._shard, self._fingerprint, highest)
 
     def _insert(self, identity: UUID) -> None:
         Allocator.objects.create(id=identity, shard=self._shard, key_fingerprint=bytes.fromhex(self._fingerprint))

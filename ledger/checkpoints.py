@@ -20,14 +20,15 @@ the most that a sealer's tick takes.
 """
 _WITHIN = """
                    (SELECT size, signature FROM checkpoint
-                     WHERE size > p.leaf AND size <= {end} ORDER BY size LIMIT 1)"""
+                     WHERE size > o.leaf AND size <= {end} ORDER BY size LIMIT 1)"""
 _FIRST_CHECKPOINT = "\n                    UNION ALL".join(
-    _WITHIN.format(end=end) for end in (*(f"p.leaf + {window}" for window in _WINDOWS), "s.published_size")
+    _WITHIN.format(end=end) for end in (*(f"o.leaf + {window}" for window in _WINDOWS), "s.published_size")
 )
 """``size`` has but a block range index, so `size > leaf ORDER BY size` would read every later checkpoint there is.
 
 A window costs as much as it holds, and is opened only if those before it are empty; each begins at the leaf, so the
-answer is the same whichever gives it.
+answer is the same whichever gives it. A new log goes on with the leaves of the one before, whose checkpoints end with
+``log_begin``.
 """
 # The first checkpoint over a leaf, the first leaf that it is known to be the first over, and the tiles of its root.
 _SEALED = f"""
@@ -42,6 +43,7 @@ _SEALED = f"""
                   WHERE c.size >> 8 * l & 255 > 0 ORDER BY l)
       FROM tree_state s
      CROSS JOIN (SELECT %s::bigint AS leaf OFFSET 0) p
+     CROSS JOIN LATERAL (SELECT greatest(p.leaf, s.log_begin) AS leaf OFFSET 0) o
       LEFT JOIN LATERAL ({_FIRST_CHECKPOINT}
                     LIMIT 1) c ON true""".encode()  # noqa: S608  # constants
 

@@ -36,7 +36,8 @@ def check_size(outside: Checkpoint, size: int) -> None:
     if size < outside.size:
         raise RestoredError(
             f"The database's log has {size} leaves, but a checkpoint of {outside.size} was published: the database "
-            "was set back to an earlier state. Put back a state that has them; this one is neither signed nor used."
+            "was set back to an earlier state, and is neither signed nor used. Run `manage.py recover_ledger`: it says "
+            "what is missing, and puts it back."
         )
 
 

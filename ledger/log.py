@@ -22,7 +22,8 @@ type Cursor = psycopg.Cursor[Any]
 type Diagnostic = psycopg.errors.Diagnostic
 
 _STATE = """
-    SELECT size, root, edge, closed_below, published_size, published_root, published_signature FROM tree_state"""
+    SELECT size, root, edge, closed_below, published_size, published_root, published_signature, log_begin
+      FROM tree_state"""
 _TILES = """
     WITH wanted (level, position) AS (VALUES {})
     SELECT w.level, w.position,
@@ -59,6 +60,8 @@ class State(NamedTuple):
     published_size: int
     published_root: bytes
     published_signature: bytes | None
+    log_begin: int
+    """Checkpoints of at most so many leaves are those of the logs before this one."""
 
 
 def planned_once(connection: Connection, statement: bytes, given: Sequence[Any]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import gzip
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import batched
 from pathlib import Path
@@ -49,6 +49,13 @@ class Publication(Protocol):
 
         Raises:
             PublicationError: it can't be read.
+        """
+
+    def read(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """Objects by their names, in that order; None for one that is not there.
+
+        Raises:
+            PublicationError: one can't be read.
         """
 
     def write(self, objects: Mapping[str, bytes]) -> None:
@@ -94,6 +101,17 @@ class Folder:
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise PublicationError(f"{file} can't be read: {_reason(error)}. Put it back from a copy.") from error
+
+    def read(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """See Publication."""
+        for name in names:
+            file = self.path / name
+            try:
+                yield file.read_bytes()
+            except FileNotFoundError:
+                yield None
+            except OSError as error:
+                raise PublicationError(f"{file} can't be read: {_reason(error)}. Put it back from a copy.") from error
 
     def write(self, objects: Mapping[str, bytes]) -> None:
         """See Publication: files, by their paths below the folder."""

@@ -1,7 +1,8 @@
 """The log's publication in a bucket of an S3-compatible store, below one prefix."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import batched
 
 from core.bucket import THREADS, Bucket, BucketAwayError, BucketError, Timing
 from core.env import Env
@@ -35,7 +36,7 @@ class BucketPublication:
         self.pace = pace
         self._bucket = Bucket(address, env, _TIMING, _parameters)
         self._threads = ThreadPoolExecutor(THREADS, "publication")
-        self._read: tuple[str, str] | None = None  # the checkpoint, and its tag
+        self._seen: tuple[str, str] | None = None  # the checkpoint, and its tag
 
     def __str__(self) -> str:
         return str(self._bucket)
@@ -51,8 +52,20 @@ class BucketPublication:
             raise _translated(error) from error
         except UnicodeDecodeError as error:
             raise PublicationError(f"{self}/{CHECKPOINT} can't be read: {error}. Put it back from a copy.") from error
-        self._read = text, found.tag
+        self._seen = text, found.tag
         return text
+
+    def read(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """See Publication: several at once, a few ahead of whoever takes them."""
+        for some in batched(names, self.at_once):
+            try:
+                yield from self._threads.map(self._content, some)
+            except BucketError as error:
+                raise _translated(error) from error
+
+    def _content(self, name: str) -> bytes | None:
+        found = self._bucket.read(name)
+        return None if found is None else found.content
 
     def write(self, objects: Mapping[str, bytes]) -> None:
         """See Publication: several at once, and all of them within the seconds that one may take."""
@@ -69,17 +82,17 @@ class BucketPublication:
         """See Publication."""
         tag = None
         if before is not None:
-            if (self._read is None or self._read[0] != before) and self.read_checkpoint() != before:
+            if (self._seen is None or self._seen[0] != before) and self.read_checkpoint() != before:
                 raise PublicationError(MOVED.format(self))
-            assert self._read is not None  # noqa: S101  # a checkpoint was read
-            tag = self._read[1]
+            assert self._seen is not None  # noqa: S101  # a checkpoint was read
+            tag = self._seen[1]
         try:
             moved = self._bucket.swap(CHECKPOINT, tag, after.encode())
         except BucketError as error:
             raise _translated(error) from error
         if moved is None:
             raise PublicationError(MOVED.format(self))
-        self._read = after, moved
+        self._seen = after, moved
 
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
         """See Publication: once the tile is full, since to list them costs as much as a write."""

@@ -12,13 +12,14 @@ from itertools import batched
 from ledger import guard, log, publication
 from ledger.domain import entry, merkle, note, sealing, tiles
 from ledger.domain.entry import Event
-from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, NoteError, SignerKey
-from ledger.domain.sealing import Cursor, Lease, OpenBlocks, Run
+from ledger.domain.sealing import Cursor, Lease, OpenBlocks
 from ledger.domain.serial import block_of
 from ledger.domain.tiles import WIDTH, Place, Tile
+from ledger.growing import Growing
 from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
+from ledger.succession import keys
 
 MOST_EVENTS = 65_536
 """Events of one tick, roughly: some seconds' worth after an outage, so that a tick stays short."""
@@ -29,11 +30,6 @@ _LOCKED = """
     SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
      WHERE locktype = 'advisory' AND objsubid = 1 AND granted
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-_ADD_TILES = """
-    INSERT INTO tile (level, position, hashes) SELECT * FROM unnest(%s::smallint[], %s::bigint[], %b::bytea[])"""
-_MOVE_CURSOR = """
-    INSERT INTO block_cursor (block, last_serial, closed) VALUES (%s, %s, %s)
-        ON CONFLICT (block) DO UPDATE SET last_serial = excluded.last_serial, closed = excluded.closed"""
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +62,12 @@ class Sealer:
         self._place = place
         state = log.read_state(connection)
         self._check_key(state)
-        try:
-            self._growth = Growth(state.size, state.edge)
-        except ValueError as error:
-            raise log.LogError(f"The edge in tree_state is not that of {state.size} leaves.") from error
-        if self._growth.root != state.root:
-            raise log.LogError("The root in tree_state is not that of its edge.")
+        self._growing = Growing(connection, state)
+        self._log_begin = state.log_begin
         self._published = state.published_size
         self._outside = self._agree(state)
         if self._published < state.size:
             self._commit_again()
-        self._last_run = self._newest_run(state.size)
         self._full: dict[Place, bytes] = {}
         self._copied: list[Tile] = []  # the partial tiles that we have copied
         self._tail: list[bytes] = []  # lines of the partial bundle at the published size, and all after it
@@ -95,7 +86,7 @@ class Sealer:
     @property
     def size(self) -> int:
         """Leaves committed."""
-        return self._growth.size
+        return self._growing.size
 
     def tick(self) -> int:
         """Append what has become visible, and publish; returns the number of events appended.
@@ -168,45 +159,21 @@ class Sealer:
         return events, read
 
     def _append(self, events: list[Event], gone: set[int], read: list[int]) -> None:
-        first_leaf = self._growth.size
+        first_leaf = self._growing.size
         runs = sealing.runs(first_leaf, [event.serial for event in events])
         cursors = self._blocks.seal(runs, gone, read)
         if not cursors:
             return
         entries = [_leaf(event) for event in events]
-        full = self._growth.extend(map(merkle.leaf_hash, entries))
+        full = self._growing.append(map(merkle.leaf_hash, entries), runs, cursors, self._blocks.floor)
         self._tail.extend(map(publication.line, events, entries))
         self._full.update(full)
-        with self._connection.cursor() as cursor:
-            if full:
-                levels, positions = [place.level for place, _ in full], [place.position for place, _ in full]
-                cursor.execute(_ADD_TILES, [levels, positions, [hashes for _, hashes in full]])
-            self._write_runs(cursor, runs)
-            cursor.executemany(_MOVE_CURSOR, cursors)
-            cursor.execute(
-                "UPDATE tree_state SET size = %s, root = %b, edge = %b::bytea[], closed_below = %s",
-                [self._growth.size, self._growth.root, self._growth.edge, self._blocks.floor],
-            )
-
-    def _write_runs(self, cursor: "log.Cursor", runs: list[Run]) -> None:
-        if runs and self._last_run is not None and self._last_run.goes_on_as(runs[0]):
-            last, more = self._last_run, runs[0]
-            longer = Run(last.first_leaf, last.first_serial, more.last_serial, last.leaves + more.leaves)
-            cursor.execute(
-                "UPDATE run SET last_serial = %s, leaves = %s WHERE first_serial = %s",
-                [longer.last_serial, longer.leaves, longer.first_serial],
-            )
-            self._last_run, runs = longer, runs[1:]
-        if runs:
-            cursor.executemany(
-                "INSERT INTO run (first_leaf, first_serial, last_serial, leaves) VALUES (%s, %s, %s, %s)", runs
-            )
-            self._last_run = runs[-1]
 
     def _publish(self) -> None:
-        if self._growth.size == self._published:
+        # A new log begins with a leaf that the one before it has not signed: a size has one checkpoint.
+        if self._growing.size <= max(self._published, self._log_begin):
             return
-        checkpoint = Checkpoint(self._key.verifier.name, self._growth.size, self._growth.root)
+        checkpoint = Checkpoint(self._key.verifier.name, self._growing.size, self._growing.root)
         self._copy(checkpoint.size)
         signature = self._sign(checkpoint)
         self._move_outside(note.write(checkpoint, self._key.verifier, signature))
@@ -216,7 +183,7 @@ class Sealer:
 
     def _copy(self, size: int) -> None:
         """Put outside the database what the tree of ``size`` leaves needs and the published one had not."""
-        edge = self._growth.edge
+        edge = self._growing.edge
         growing = tiles.growing(size)
         changed = {publication.tile_name(tile): edge[tile.level] for tile in growing if tile not in self._copied}
         self._write(self._lasting() | changed)
@@ -274,6 +241,11 @@ class Sealer:
             self._place.remove_partials(old.place, kept.get(old.place))
 
     def _check_key(self, state: log.State) -> None:
+        if keys(self._connection, self._key.verifier).over:
+            raise WrongKeyError(
+                f"The log {self._key.verifier.name} has ended, and LEDGER_KEY is its key: it would go on beside its "
+                "successor. Set the successor's key; `manage.py verify_ledger` tells when and why it ended."
+            )
         if state.published_signature is None:
             return
         checkpoint = Checkpoint(self._key.verifier.name, state.published_size, state.published_root)
@@ -309,10 +281,6 @@ class Sealer:
             )
             self._published = outside.size
         return text
-
-    def _newest_run(self, size: int) -> Run | None:
-        found = log.read_runs(self._connection, size - 1, size) if size else []
-        return found[-1] if found else None
 
     def _load(self, published: int, size: int) -> None:
         """Bring back what was committed and not published yet."""

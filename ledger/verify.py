@@ -12,6 +12,7 @@ from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, VerifierKey
 from ledger.log import Connection, State
 from ledger.publication import Publication, PublicationAwayError, PublicationError
+from ledger.succession import keys
 from ledger.verify_pass import MOST_FAULTS, NumberOf, Pass, TooManyFaultsError
 from ledger.verify_trees import Signed
 
@@ -34,16 +35,16 @@ def verify(
     connection: Connection,
     key: VerifierKey,
     number_of: NumberOf,
-    place: Publication,
+    place: Publication | None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Verdict:
     """Check everything that the log says, in a transaction that sees one moment and only reads.
 
     Args:
         connection: in no transaction; may read the ledger's tables.
-        key: what the checkpoints are verified with.
+        key: the log's; those of logs before it are in the database.
         number_of: gives the numbers that serials and routes should have.
-        place: where the log is published.
+        place: where the log is published; None: the database alone is checked, as of a copy while the log goes on.
         progress: told how many leaves of how many are done.
 
     Raises:
@@ -52,7 +53,7 @@ def verify(
         ledger.publication.PublicationAwayError: the publication does not answer, so it can't be compared.
     """
     # The outside moves before the database records it: what is read before the snapshot is never ahead of its leaves.
-    outside = _outside(place, key)
+    outside = None if place is None else _outside(place, key)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         check = _Verification(connection, key, number_of, progress)
@@ -78,9 +79,9 @@ class _Verification:
         self._key = key
         self._progress = progress
         self._state: State = log.read_state(connection)
-        self._pass = Pass(connection, key, number_of, Growth())
+        self._pass = Pass(connection, keys(connection, key), number_of, Growth())
 
-    def run(self, place: Publication, outside: "Outside | PublicationError") -> Verdict:
+    def run(self, place: Publication | None, outside: "Outside | PublicationError") -> Verdict:
         unsealed = None
         try:
             self._take_signatures(place, outside)
@@ -98,7 +99,7 @@ class _Verification:
         trees = self._pass.trees
         return Verdict(trees.growth.size, trees.tiles, self._pass.checkpoints, unsealed, self._pass.faults)
 
-    def _take_signatures(self, place: Publication, outside: "Outside | PublicationError") -> None:
+    def _take_signatures(self, place: Publication | None, outside: "Outside | PublicationError") -> None:
         """Note what ``tree_state`` and the outside say was signed: to be compared when their sizes are reached."""
         size = self._state.published_size
         if self._state.published_signature is not None:
@@ -106,6 +107,8 @@ class _Verification:
             self._pass.signatures.append(
                 Signed(what, size, self._state.published_signature, self._state.published_root)
             )
+        if place is None:
+            return
         now = _outside(place, self._key) if size else None
         for found in (outside, now):
             if isinstance(found, PublicationError):

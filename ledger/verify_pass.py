@@ -7,12 +7,12 @@ from ledger import log, rows
 from ledger.domain import entry, merkle, tiles
 from ledger.domain.growth import Growth
 from ledger.domain.merkle import HASH_BYTES
-from ledger.domain.note import VerifierKey
 from ledger.domain.sealing import Run
 from ledger.domain.serial import BLOCK_SIZE
 from ledger.domain.tiles import WIDTH, Place, Tile
 from ledger.log import Connection
 from ledger.rows import RowError
+from ledger.succession import Keys
 from ledger.verify_leaves import UNKNOWN, Alignment, Row, align, serial_of
 from ledger.verify_trees import Signed, Trees
 
@@ -37,14 +37,14 @@ class TooManyFaultsError(Exception):
 class Pass:
     """One pass, in a transaction that sees one moment; memory does not grow with the leaves."""
 
-    def __init__(self, connection: Connection, key: VerifierKey, number_of: NumberOf, growth: Growth) -> None:
+    def __init__(self, connection: Connection, keys: Keys, number_of: NumberOf, growth: Growth) -> None:
         """Begin behind the leaves of ``growth``, which is taken to be right."""
         self.faults: list[str] = []
         self.checkpoints = 0
         """How many have been read."""
         self.signatures: list[Signed] = []
         """What the table ``checkpoint`` does not have: to be compared when their sizes are reached."""
-        self.trees = Trees(key, self._full, growth)
+        self.trees = Trees(keys, self._full, growth)
         self._connection = connection
         self._number_of = number_of
         self._leaf_tiles: dict[Place, bytes] = {}

@@ -11,6 +11,7 @@ from ledger.domain import tiles
 from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.log import Connection, LogError, State
+from ledger.succession import keys
 from ledger.verify_pass import MOST_FAULTS, NumberOf, Pass, TooManyFaultsError
 from ledger.verify_trees import Signed
 
@@ -33,7 +34,7 @@ def verify(
 
     Args:
         connection: in no transaction; may read the ledger's tables.
-        key: what the checkpoints are verified with.
+        key: the log's; those of logs before it are in the database.
         number_of: gives the numbers that serials and routes should have.
         begin: the size of a tree that was published: 0, or where another range ended.
         most: leaves.
@@ -45,11 +46,14 @@ def verify(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             state = log.read_state(connection)
+            signers = keys(connection, key)
+            if state.published_size == 0 and begin <= state.log_begin:  # a new log, before its first checkpoint
+                return Checked(begin, all=True, faults=[])
             end = _end(connection, state, begin, most)
-            growth = _taken_up(connection, key, begin, state.size)
+            growth = _taken_up(connection, signers.of(begin), begin, state.size)
         except LogError as error:
             return Checked(begin, all=False, faults=[str(error)])
-        return _check(Pass(connection, key, number_of, growth), state, end)
+        return _check(Pass(connection, signers, number_of, growth), state, end)
 
 
 def _check(found: Pass, state: State, end: int) -> Checked:

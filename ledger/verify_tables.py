@@ -15,7 +15,9 @@ _MOST = 20
 _BEYOND = """
     SELECT level, position FROM tile
      WHERE level >= 7 OR position >= %s::bigint >> %s * (level + 1) ORDER BY 1, 2 LIMIT %s"""
-_CHECKPOINTS = "SELECT count(*) FILTER (WHERE size > %s), coalesce(max(size), 0) FROM checkpoint"
+_CHECKPOINTS = (
+    "SELECT count(*) FILTER (WHERE size > %s), coalesce(max(size) FILTER (WHERE size > %s), 0) FROM checkpoint"
+)
 # What may still come: above the cursors of open blocks. A lease is committed before its block is used.
 _OPEN = """
     SELECT b.id, coalesce(c.last_serial + 1, b.id * 1024)
@@ -68,7 +70,7 @@ def beyond(connection: Connection, found: State, size: int) -> Iterator[str]:
     """The tiles and checkpoints of trees larger than the one of the rows, which has ``size`` leaves."""
     for level, position in connection.execute(_BEYOND.encode(), [size, HEIGHT, _MOST]).fetchall():
         yield f"Tile {Tile(level, position).path} is of a larger tree than that of {size} leaves."
-    ((larger, newest),) = connection.execute(_CHECKPOINTS.encode(), [size]).fetchall()
+    ((larger, newest),) = connection.execute(_CHECKPOINTS.encode(), [size, found.log_begin]).fetchall()
     if larger:
         yield f"{larger} checkpoints are of more than the {size} leaves that there are; the last of {newest}."
     if newest != found.published_size:

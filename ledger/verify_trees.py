@@ -5,8 +5,9 @@ from hashlib import sha256
 from typing import NamedTuple, Self
 
 from ledger.domain.growth import Growth
-from ledger.domain.note import Checkpoint, NoteError, VerifierKey
+from ledger.domain.note import Checkpoint, NoteError
 from ledger.domain.tiles import WIDTH, Place, Tile
+from ledger.succession import Keys
 from ledger.verify_leaves import Suspect
 
 _MOST_KEPT = 20
@@ -57,11 +58,11 @@ class _Branch:
 class Trees:
     """The tree that the rows give and, from the first suspect on, the one that the tiles give."""
 
-    def __init__(self, key: VerifierKey, stored: Stored, growth: Growth | None = None) -> None:
+    def __init__(self, keys: Keys, stored: Stored, growth: Growth | None = None) -> None:
         growth = growth or Growth()
         self.tiles = 0
         """Full tiles so far."""
-        self._key = key
+        self._keys = keys
         self._rows = _Branch(stored, growth)
         self._held: _Branch | None = None
         self._suspects: list[Suspect] = []
@@ -148,8 +149,9 @@ class Trees:
         return faults
 
     def _fits(self, growth: Growth, signed: Signed) -> bool:
+        key = self._keys.of(growth.size)
         try:
-            self._key.verify(Checkpoint(self._key.name, growth.size, growth.root).text, signed.signature)
+            key.verify(Checkpoint(key.name, growth.size, growth.root).text, signed.signature)
         except NoteError:
             return False
         return True

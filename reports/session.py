@@ -1,16 +1,12 @@
 """The reports' sessions with PostgreSQL, and their turns: of all workers one counts at a time."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
 from typing import Final
 
-import psycopg
-from psycopg import IsolationLevel, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-from core.databases import OWNER_ROLE, REPORTER_ROLE
-from core.session import OPTIONS, POOLED, SERVER_OPTIONS
+from core.databases import REPORTER_ROLE
+from ledger import role_session
 from ledger.log import Connection
 
 _CLASS: Final = 0x5250
@@ -27,36 +23,9 @@ class Turn(IntEnum):
     """Making the counts anew."""
 
 
-_SETTINGS: Final = {REPORTER_ROLE: "DATABASE_REPORTER_URL", OWNER_ROLE: "DATABASE_OWNER_URL"}
-
-
-class NotAReporterError(Exception):
-    """The login may not write the reports; the message says what to grant."""
-
-
-@contextmanager
-def session(url: str, role: str = REPORTER_ROLE) -> Iterator[Connection]:
-    """A session in the reporter's role, or the owner's: in autocommit, and each of its transactions sees one moment.
-
-    Raises:
-        NotAReporterError: the login is no member of the role, or the session is a pooler's.
-        psycopg.Error: the database can't be reached.
-    """
-    given = conninfo_to_dict(url)
-    options = f"{given.get('options') or ''} {SERVER_OPTIONS}"
-    conninfo = make_conninfo(url, **(OPTIONS | {"options": options, "application_name": "tracking-reporter"}))
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        try:
-            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise NotAReporterError(
-                f"The login {connection.info.user} ({_SETTINGS[role]}) may not write reports. GRANT {role} TO it."
-            ) from error
-        ((pid,),) = connection.execute("SELECT pg_backend_pid()")
-        if pid != connection.info.backend_pid:
-            raise NotAReporterError(f"{_SETTINGS[role]} {POOLED}")
-        yield connection
+def session(url: str, role: str = REPORTER_ROLE) -> AbstractContextManager[Connection]:
+    """A session in the reporter's role, or the owner's; raises as ledger.role_session does."""
+    return role_session.session(url, role, "tracking-reporter")
 
 
 @contextmanager

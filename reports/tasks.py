@@ -14,9 +14,10 @@ from core.env import SettingsError
 from issuance.runtime import numbering
 from ledger import runtime
 from ledger.log import Connection, LogError
+from ledger.role_session import RoleError
 from reports import checking, closing, parts, rollup
 from reports.rollup import ZoneError
-from reports.session import NotAReporterError, Turn, session, turn
+from reports.session import Turn, session, turn
 
 EXPIRES: Final = 55
 """Seconds: a worker that was away does not find a tick for each minute of it. The next one asks for the same."""
@@ -98,7 +99,7 @@ def _working(what: str) -> Iterator[Connection]:
             yield connection
     except (LogError, ZoneError) as error:
         _say(logging.CRITICAL, what, f"{what} has stopped: {error}")
-    except (NotAReporterError, SettingsError) as error:
+    except (RoleError, SettingsError) as error:
         _say(logging.ERROR, what, f"{what} has stopped: {error}")
     except psycopg.Error as error:
         _say(logging.WARNING, what, f"{what} has lost the database: {str(error).strip()}")

@@ -4,13 +4,14 @@ What is written here is hashed for ever. Version 1 may never change; a new shape
 """
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 import msgspec
 from uuid_utils import UUID
 
 VERSION = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_BYTES = 65_535  # C2SP tlog-tiles: an entry bundle frames each entry with a uint16
 
 
@@ -51,6 +52,7 @@ class _Entry(msgspec.Struct, gc=False):
 
 
 _json = msgspec.json.Encoder().encode
+_parse = msgspec.json.Decoder(_Entry).decode
 
 
 def timestamp(microseconds: int) -> str:
@@ -110,3 +112,37 @@ def encode(event: Event) -> bytes:
     if len(entry) > MAX_BYTES:
         raise ValueError(f"An entry holds at most {MAX_BYTES} bytes; this one has {len(entry)}.")
     return entry
+
+
+def decode(leaf: bytes, serial: int) -> Event:
+    """The event of exact leaf bytes and the serial that is kept beside them.
+
+    Raises:
+        ValueError: they are not what ``encode`` makes of any event.
+    """
+    try:
+        found = _parse(leaf)
+        event = Event(
+            number=found.number,
+            serial=serial,
+            customer_tag=bytes.fromhex(found.customer_tag),
+            customer_key_id=found.customer_key_id,
+            origin=found.origin,
+            destination=found.destination,
+            weight_band=found.weight_band,
+            order_created_at=_microseconds(found.order_created_at),
+            requested_at=_microseconds(found.requested_at),
+            request_id=UUID(found.request_id),
+            principal=found.principal,
+        )
+        again = encode(event)
+    except (ValueError, OverflowError, TypeError) as error:  # TypeError: a time without its Z
+        raise ValueError(f"This is no entry of an event: {error}.") from None
+    if again != leaf:
+        raise ValueError("This is no entry of an event: it is not written as RFC 8785 and version 1 have it.")
+    return event
+
+
+def _microseconds(text: str) -> int:
+    since = datetime.fromisoformat(text) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -68,6 +68,18 @@ def runs(first_leaf: int, serials: Sequence[int]) -> list[Run]:
     return found
 
 
+def published_runs(first_leaf: int, serials: Sequence[int]) -> list[Run]:
+    """The runs of leaves whose serials are known, as several ticks made them: each as long as its serials allow."""
+    found: list[Run] = []
+    for leaf, serial in enumerate(serials, first_leaf):
+        last = found[-1] if found else None
+        if last is not None and serial > last.last_serial and block_of(serial) == block_of(last.last_serial):
+            found[-1] = Run(last.first_leaf, last.first_serial, serial, last.leaves + 1)
+        else:
+            found.append(Run(leaf, serial, serial, 1))
+    return found
+
+
 class OpenBlocks:
     """The blocks from which events may still come, as one active sealer knows them.
 

@@ -14,7 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from core.embedded import child, postgres
 from core.embedded.server import unprivileged_user
-from reports.session import NotAReporterError, session
+from ledger.role_session import RoleError
+from reports.session import session
 from tests.logs import Heard
 from tests.plugin import Database
 from tests.support import ledger
@@ -76,7 +77,7 @@ def test_nothing_is_issued_sealed_or_counted_through_a_pooler(
     assert f"DATABASE_URL {SENTENCE}" in said
     with Sealer(pooled):
         assert eventually(lambda: f"DATABASE_SEALER_URL {SENTENCE}" in heard.read())
-    with pytest.raises(NotAReporterError, match=f"DATABASE_REPORTER_URL {SENTENCE}"), session(pooled.reporter_url):
+    with pytest.raises(RoleError, match=f"DATABASE_REPORTER_URL {SENTENCE}"), session(pooled.reporter_url):
         pass
     assert ledger.count(database.owner_url) == before
 

@@ -13,6 +13,7 @@ from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, SignerKey
 from ledger.domain.sealing import Run
 from ledger.domain.tiles import Place
+from ledger.succession import Keys
 from ledger.verify_leaves import UNKNOWN, Row, align, serial_of
 from ledger.verify_trees import Signed, Trees
 
@@ -117,7 +118,7 @@ def test_an_altered_tile_above_the_leaves_is_named() -> None:
     assert len(stored) == 257
     above = stored[Place(1, 0)]
     stored[Place(1, 0)] = above[:-1] + bytes([above[-1] ^ 1])
-    trees = Trees(KEY.verifier, lambda places: {place: stored[place] for place in places})
+    trees = Trees(Keys(KEY.verifier, []), lambda places: {place: stored[place] for place in places})
     (said,) = [*trees.extend(leaves), *trees.signed(signed(65_536, leaves)), *trees.end(trees.growth.root)]
     assert "Tile 1/000 was altered" in said
     assert sha256(above).hexdigest() in said
@@ -129,7 +130,7 @@ def test_signatures_of_a_history_that_was_rewritten_midway_fit_until_there_and_t
 ):
     leaves = [sha256(at.to_bytes(4, "big")).digest() for at in range(60)]
     rewritten = [*leaves[:25], *leaves[26:], sha256(b"").digest()]
-    trees = Trees(KEY.verifier, lambda _: {})
+    trees = Trees(Keys(KEY.verifier, []), lambda _: {})
     said: list[str] = []
     for size in range(10, 70, 10):
         said += trees.extend(rewritten[size - 10 : size])
@@ -140,7 +141,7 @@ def test_signatures_of_a_history_that_was_rewritten_midway_fit_until_there_and_t
 
 
 def test_what_waits_for_a_decision_does_not_grow_with_the_log() -> None:
-    trees = Trees(KEY.verifier, lambda places: {place: bytes(8192) for place in places})
+    trees = Trees(Keys(KEY.verifier, []), lambda places: {place: bytes(8192) for place in places})
     for at in range(100):
         assert list(trees.extend([at.to_bytes(32, "big")])) == []
         assert list(trees.signed(Signed("A checkpoint", at + 1, bytes(64)))) == []

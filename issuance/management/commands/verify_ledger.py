@@ -12,7 +12,7 @@ from core.databases import APPLICATION_ROLE
 from core.env import Env, SettingsError
 from core.progress import Progress
 from issuance.runtime import numbering
-from ledger import runtime
+from ledger import recovery_record, runtime
 from ledger.domain.note import NoteError, VerifierKey
 from ledger.log import LogError
 from ledger.publication import PublicationAwayError
@@ -33,6 +33,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare ``--key``."""
+        parser.add_argument(
+            "--database-only", action="store_true", help="compare with no publication: of a copy, while the log goes on"
+        )
         parser.add_argument("--key", metavar="VKEY", help="verify with this verifier key, not with that of LEDGER_KEY")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,9 +45,11 @@ class Command(BaseCommand):
         progress = Progress()
         try:
             key = runtime.verifier(env) if options["key"] is None else VerifierKey.parse(options["key"].strip())
+            place = None if options["database_only"] else runtime.place(env)
             with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APPLICATION_ROLE)))
-                verdict = verify(connection, key, numbering(env).encode, runtime.place(env), progress.show)
+                verdict = verify(connection, key, numbering(env).encode, place, progress.show)
+                records = recovery_record.read(connection)
         except (SettingsError, NoteError, PublicationAwayError) as error:
             raise CommandError(str(error), returncode=NOT_CHECKED) from None
         except LogError as error:
@@ -57,6 +62,9 @@ class Command(BaseCommand):
             raise CommandError(f"The ledger can't be read: {str(error).strip()}", returncode=NOT_CHECKED) from None
         finally:
             progress.end()
+        for at, record in records:
+            for sentence in recovery_record.told(record):
+                self.stdout.write(f"{at:%Y-%m-%d %H:%M:%S}Z: {sentence}")
         self._report(verdict, time.monotonic() - began)
 
     def _report(self, verdict: Verdict, seconds: float) -> None:

@@ -10,9 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from core.databases import OWNER_ROLE
 from core.progress import Progress
 from ledger.log import LogError
+from ledger.role_session import RoleError
 from reports.rebuild import RebuildError, Rebuilt, rebuild
 from reports.rollup import ZoneError
-from reports.session import NotAReporterError, session
+from reports.session import session
 
 DIFFERENT, NOT_DONE = 1, 2
 """Exit codes."""
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         try:
             with session(settings.DATABASE_OWNER_URL, OWNER_ROLE) as connection:
                 rebuilt = rebuild(connection, settings.ENV.report_time_zone, progress.show)
-        except (RebuildError, ZoneError, NotAReporterError) as error:
+        except (RebuildError, ZoneError, RoleError) as error:
             raise CommandError(str(error), returncode=NOT_DONE) from None
         except LogError as error:
             raise CommandError(

@@ -1,0 +1,288 @@
+"""recover_ledger: what was published is there again, leaf by leaf, and what can't be is refused and said."""
+
+import asyncio
+import dataclasses
+import gzip
+import shutil
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from issuance.domain.number import Numbering
+from ledger.domain.serial import block_of
+from tests.plugin import CLUSTER, Database
+from tests.support import ledger, naive_log
+from tests.support.backups import backup
+from tests.support.commands import command
+from tests.support.load import load
+from tests.support.sealing import Sealer, seal, state, until_published
+from tests.support.secret_keys import NUMBER_KEY
+from tests.support.service import Service, ServiceFactory
+
+NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
+
+
+class Disaster(NamedTuple):
+    """A database as it was at the time of its backup, and what came after.
+
+    Attributes:
+        restored: the backup, with the fence and the publication of the end.
+        published: the numbers that were published at the end.
+        answered: those that were answered, in all.
+        checkpoints: published notes of before the backup and of the end.
+    """
+
+    restored: Database
+    published: set[str]
+    answered: set[str]
+    checkpoints: list[str]
+
+
+def issue(service: Service, count: int) -> set[str]:
+    """Have numbers issued."""
+    numbers = asyncio.run(load(service.port, count, patience=20)).numbers
+    assert len(set(numbers)) == count
+    return set(numbers)
+
+
+def checkpoint(database: Database) -> str:
+    return (database.publication / "public/checkpoint").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def disaster(service: ServiceFactory) -> Iterator[Disaster]:
+    """At the backup 700 are sealed and 300 are not; then come 3,000 that are published, and 100 that are not."""
+    database = CLUSTER.create()
+    with service(database, WEB_CONCURRENCY="1") as running:
+        answered = issue(running, 700)
+        seal(database, 700)
+        old = checkpoint(database)
+        answered |= issue(running, 300)
+    with backup(database) as restored:
+        with service(database, initialise=False, WEB_CONCURRENCY="2") as running:
+            answered |= issue(running, 3_000)
+            seal(database, 4_000)
+            published = set(answered)
+            answered |= issue(running, 100)
+        yield Disaster(restored, published, answered, [old, checkpoint(database)])
+    CLUSTER.drop(database)
+
+
+@pytest.fixture
+def empty(disaster: Disaster) -> Iterator[Disaster]:
+    """The same, but there is no backup: only a new database that was migrated."""
+    made = CLUSTER.create()
+    fresh = dataclasses.replace(made, fence=disaster.restored.fence, publication=disaster.restored.publication)
+    yield disaster._replace(restored=fresh)
+    CLUSTER.drop(made)
+
+
+def recovered(database: Database, *arguments: str, **settings: str) -> str:
+    """What the command says, which succeeds."""
+    done = command(database, "recover_ledger", "--yes", *arguments, **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(database: Database, *arguments: str, **settings: str) -> str:
+    """What the command says, which fails."""
+    done = command(database, "recover_ledger", *arguments, **settings)
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def run_here(database: Database) -> str:
+    """The same in this process, whatever it comes to."""
+    env = msgspec.structs.replace(settings.ENV, fence=str(database.fence), publication=str(database.publication))
+    out = StringIO()
+    with override_settings(ENV=env, DATABASE_OWNER_URL=database.owner_url):
+        try:
+            call_command("recover_ledger", "--yes", stdout=out)
+        except CommandError as error:
+            return str(error)
+    return out.getvalue()
+
+
+def goes_on(disaster: Disaster, service: ServiceFactory) -> None:
+    """Numbers are issued and sealed again, none for a second time; the log fits, and all that it ever signed."""
+    database = disaster.restored
+    with service(database, initialise=False, WEB_CONCURRENCY="2") as running, Sealer(database):
+        fresh = issue(running, 2_000)
+        assert not disaster.answered & fresh
+        until_published(database, ledger.count(database.owner_url))
+    log = naive_log.check(database)
+    naive_log.check_published(database, log)
+    for note in disaster.checkpoints:
+        naive_log.check_checkpoint(note, log)
+    verified = command(database, "verify_ledger")
+    assert (verified.returncode, "Everything fits." in verified.stdout) == (0, True), verified
+
+
+def test_a_restored_database_is_refused_and_says_which_command_helps(
+    disaster: Disaster, service: ServiceFactory
+) -> None:
+    verified = command(disaster.restored, "verify_ledger")
+    assert verified.returncode == 1
+    assert "manage.py recover_ledger" in verified.stdout
+    assert "manage.py recover_ledger" in command(disaster.restored, "init_allocator").stderr
+    with service(disaster.restored, initialise=False, WEB_CONCURRENCY="1") as running:
+        outcome = asyncio.run(load(running.port, 1, connections=1))
+        assert [(each.status, each.document["type"]) for each in outcome.answers] == [
+            (503, "/problems/restored-database")
+        ]
+
+
+def test_what_is_missing_is_said_first_and_nothing_is_changed(disaster: Disaster) -> None:
+    before = state(disaster.restored)
+    told = command(disaster.restored, "recover_ledger").stdout
+    assert "The database's log has 700 leaves, 4000 were published; blocks " in told
+    assert "With --yes this command would put back leaves 700 to 3999, which are all there and fit, write off" in told
+    assert (state(disaster.restored), ledger.count(disaster.restored.owner_url)) == (before, 1_000)
+
+
+def test_every_published_number_is_there_again_and_the_log_goes_on(disaster: Disaster, service: ServiceFactory) -> None:
+    told = recovered(disaster.restored)
+    assert "Put back leaves 700 to 3999 of the published log; 3000 of their events were not in the database." in told
+    assert "The root is the published one." in told
+    assert set(ledger.numbers(disaster.restored.owner_url)) == disaster.published
+    assert "Nothing is missing" in command(disaster.restored, "recover_ledger").stdout
+    goes_on(disaster, service)
+
+
+def test_a_new_database_gets_all_of_it_from_the_publication(empty: Disaster, service: ServiceFactory) -> None:
+    told = recovered(empty.restored)
+    assert "Put back leaves 0 to 3999 of the published log; 4000 of their events were not in the database." in told
+    assert set(ledger.numbers(empty.restored.owner_url)) == empty.published
+    goes_on(empty, service)
+
+
+def test_answered_numbers_that_are_lost_are_ranges_of_serials_that_never_come_again(disaster: Disaster) -> None:
+    told = recovered(disaster.restored)
+    assert "numbers may have been answered and are lost; none of them comes again: serials " in told
+    with psycopg.connect(disaster.restored.owner_url) as session:
+        lost = {NUMBERS.decode(number).serial for number in disaster.answered - disaster.published}
+        assert len(lost) == 100
+        covered = (
+            "SELECT count(*) FROM unnest(%s::bigint[]) AS s WHERE s <@ (SELECT lost FROM recovery WHERE kind = %s)"
+        )
+        assert session.execute(covered, [list(lost), "recovered"]).fetchone() == (100,)
+        mark = msgspec.json.decode(disaster.restored.fence.read_bytes())
+        assert session.execute("SELECT max(id) FROM number_block").fetchone() == (mark["highest_block"],)
+        assert block_of(max(lost)) <= mark["highest_block"]
+        here = "SELECT count(*) FROM issuance_event WHERE serial <@ (SELECT lost FROM recovery WHERE kind = %s)"
+        assert session.execute(here, ["recovered"]).fetchone() == (0,), "what is there is not lost"
+
+
+def test_verify_ledger_tells_what_was_recovered(disaster: Disaster) -> None:
+    recovered(disaster.restored)
+    with Sealer(disaster.restored):
+        until_published(disaster.restored, 4_000)
+    told = command(disaster.restored, "verify_ledger").stdout
+    assert "Began to put back leaves 700 to 3999" in told
+    assert "Put back leaves 700 to 3999 of the published log" in told
+    assert "Wrote off blocks " in told
+
+
+def bundles(database: Database) -> list[Path]:
+    """The full bundles of the publication, in their order."""
+    return sorted(file for file in (database.publication / "private/entries").rglob("*") if file.name.isdecimal())
+
+
+def rewrite(file: Path, old: bytes, new: bytes) -> None:
+    """Change what a bundle holds."""
+    content = gzip.decompress(file.read_bytes())
+    assert old in content
+    file.write_bytes(gzip.compress(content.replace(old, new, 1)))
+
+
+def test_a_bundle_that_is_gone_cut_off_or_altered_is_named_and_nothing_of_it_is_believed(empty: Disaster) -> None:
+    victim = bundles(empty.restored)[5]
+    whole = victim.read_bytes()
+    line = gzip.decompress(whole).splitlines()[7]
+    serial, entry = line.split(b" ", 1)
+
+    def said() -> str:
+        return refused(empty.restored)
+
+    victim.unlink()
+    assert "The bundle of leaves 1280 to 1535, private/entries/005 is gone. Put it back from a copy." in said()
+    victim.write_bytes(whole[:1_000])
+    assert "private/entries/005 is damaged" in said()
+    victim.write_bytes(gzip.compress(b"\n".join(gzip.decompress(whole).splitlines()[:-1]) + b"\n"))
+    assert "private/entries/005 has 255 entries, not 256" in said()
+    victim.write_bytes(whole)
+    rewrite(victim, b'"weight_band":', b'"weight_band":1')
+    assert "The bundle of leaves 1280 to 1535 holds other entries than were signed" in said()
+    victim.write_bytes(whole)
+    rewrite(victim, line, b"%d %b" % (int(serial) + 1, entry))
+    assert "the serial beside the entry was altered" in said()
+    assert ledger.count(empty.restored.owner_url) == 0
+
+
+def test_either_tiles_or_bundles_may_be_damaged_since_the_other_is_asked(empty: Disaster) -> None:
+    shutil.rmtree(empty.restored.publication / "public/tile/0")
+    assert "The root is the published one." in recovered(empty.restored)
+    assert set(ledger.numbers(empty.restored.owner_url)) == empty.published
+
+
+def test_what_fits_is_put_back_and_a_second_try_goes_on_there(empty: Disaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.recovery._BUNDLES_AT_ONCE", 2)
+    victim = bundles(empty.restored)[5]
+    whole = victim.read_bytes()
+    victim.unlink()
+    said = run_here(empty.restored)
+    assert "private/entries/005 is gone" in said
+    assert state(empty.restored)["size"] == 1_024, "up to the last part that is whole"
+    victim.write_bytes(whole)
+    assert "Put back leaves 1024 to 3999 of the published log; 2976" in run_here(empty.restored)
+    assert set(ledger.numbers(empty.restored.owner_url)) == empty.published
+
+
+def test_a_fence_that_was_set_back_too_is_found_out(disaster: Disaster) -> None:
+    fence = disaster.restored.fence
+    mark = msgspec.json.decode(fence.read_bytes())
+    fence.write_bytes(msgspec.json.encode(mark | {"highest_block": 0}))
+    said = refused(disaster.restored, "--yes")
+    assert "but the fence stands at 0: it was set back, too." in said
+    assert ledger.count(disaster.restored.owner_url) == 1_000
+    told = recovered(disaster.restored, "--above", "5000")
+    assert " to 5000: leased, and not known any more." in told
+    assert set(ledger.numbers(disaster.restored.owner_url)) == disaster.published
+
+
+def test_a_lost_fence_is_replaced_by_a_block_that_somebody_vouches_for(
+    disaster: Disaster, service: ServiceFactory
+) -> None:
+    disaster.restored.fence.unlink()
+    assert "say above which block nothing can have been issued: --above." in refused(disaster.restored)
+    recovered(disaster.restored, "--above", "5000")
+    assert command(disaster.restored, "resolve_fence", "--yes").returncode == 0
+    goes_on(disaster, service)
+
+
+def test_another_services_database_is_refused(disaster: Disaster, service: ServiceFactory) -> None:
+    other = CLUSTER.create()
+    with service(other, WEB_CONCURRENCY="1") as running:
+        issue(running, 1_000)
+        seal(other, 1_000)
+    mixed = dataclasses.replace(disaster.restored, publication=other.publication)
+    assert "does not give the root that was signed" in refused(mixed)
+    assert "belongs to another database" in refused(dataclasses.replace(disaster.restored, fence=other.fence))
+    assert "--new-log" in refused(dataclasses.replace(disaster.restored, publication=Path("/nonexistent")))
+    CLUSTER.drop(other)
+
+
+def test_while_a_sealer_is_active_nothing_is_done(disaster: Disaster) -> None:
+    recovered(disaster.restored)
+    with Sealer(disaster.restored):
+        until_published(disaster.restored, 4_000)
+        assert "A sealer is active in this database." in refused(disaster.restored)
