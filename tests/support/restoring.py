@@ -38,7 +38,7 @@ def archive_into(server: Server, folder: Path, *, seconds: int = 60) -> None:
         shutil.chown(path, server.data.stat().st_uid)
     settings = {
         "archive_mode": "on",
-        "archive_command": f"sh {ARCHIVE_WAL} {wal} \"%p\" \"%f\"",
+        "archive_command": f'sh {ARCHIVE_WAL} {wal} "%p" "%f"',
         "archive_timeout": str(seconds),
     }
     with ledger.reading(server.url()) as session:
@@ -87,9 +87,7 @@ def dump(server: Server, database: Database, folder: Path) -> Path:
     """Dump a database, and the roles of its cluster, which a dump of the database has not."""
     folder.mkdir(parents=True)
     program("pg_dumpall", "--globals-only", f"--file={folder / 'globals.sql'}", **address(server))
-    program(
-        "pg_dump", "--format=custom", f"--file={folder / 'tracking.dump'}", database.name, **address(server)
-    )
+    program("pg_dump", "--format=custom", f"--file={folder / 'tracking.dump'}", database.name, **address(server))
     return folder
 
 
