@@ -9,15 +9,18 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from uuid import uuid4
 
+import msgspec
+
 from issuance.allocator import check, highest_block
 from issuance.domain.errors import FenceError, RestoredDatabaseError
 from issuance.fence import Fence, Mark
 from issuance.locks import LEASING
 from ledger import guard, log, recovery_record, standby
+from ledger.domain import note
 from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.log import Connection
 from ledger.publication import Publication
-from ledger.recovery import NumberOf, RecoveryError, Restoration, Told
+from ledger.recovery import NumberOf, RecoveryError, Restoration, Salvaged, Told
 from ledger.recovery_record import Record
 from ledger.succession import keys
 
@@ -42,6 +45,10 @@ _LOST = """
                                FROM issuance_event WHERE serial >= b.id * 1024 AND serial < (b.id + 1) * 1024) e
          WHERE b.id >= %(from)s AND NOT coalesce(c.closed, false)) AS found
      WHERE NOT isempty(each)"""
+
+_NEW_LOG = """
+    UPDATE tree_state SET log_begin = greatest(log_begin, published_size), published_size = 0,
+                          published_root = sha256(''), published_signature = NULL"""
 
 
 class Plan(NamedTuple):
@@ -72,7 +79,7 @@ class Outside(NamedTuple):
 
     Attributes:
         fence: the fence.
-        place: the publication.
+        place: the publication; None where all of it is lost, and the log can but end.
         key: of the log.
         shard: of the settings.
         fingerprint: of NUMBER_KEY.
@@ -81,7 +88,7 @@ class Outside(NamedTuple):
     """
 
     fence: Fence
-    place: Publication
+    place: Publication | None
     key: VerifierKey
     shard: int
     fingerprint: str
@@ -113,7 +120,7 @@ class Recovery:
         self._mark, self._highest, self._takes_over = self._read_fence()
         self._note, self._published = self._read_publication()
         self._restoration = None
-        if self._published is not None:
+        if self._published is not None and outside.place is not None:
             limit = self._mark.highest_block
             self._restoration = Restoration(connection, outside.place, self._published, outside.number_of, limit)
 
@@ -144,6 +151,28 @@ class Recovery:
             recovery_record.add(self._connection, record)
         return record
 
+    def end_log(self, reason: str, told: Told) -> Record:
+        """Put back what there is of a log that can't go on, and let a new one begin with the database's leaves.
+
+        What was signed and is not here is given up: the checkpoints of the old log stay, and so do the signatures that
+        others keep, but nothing goes on from the last of them.
+
+        Raises:
+            RecoveryError: what there is can't be believed.
+        """
+        plan, salvaged = self.plan, Salvaged(0, 0, [])
+        if self._restoration is not None and plan.missing:
+            salvaged = self._restoration.salvage(told)
+        with self._connection.transaction():
+            blocks, lost = self._write_off(gaps=True)
+            self._connection.execute(_NEW_LOG)
+            record = Record(
+                *(recovery_record.NEW_LOG, plan.leaves, self._state.published_size, salvaged.events, blocks, lost),
+                *(str(self._outside.key), self._note, reason),
+            )
+            recovery_record.add(self._connection, record)
+        return record
+
     def _write_off(self, *, gaps: bool) -> tuple[range, list[range]]:
         """Take over the allocator and write off blocks up to the fence; returns these, and the serials in question."""
         self._connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", LEASING)
@@ -166,8 +195,9 @@ class Recovery:
         highest = self._read_highest()
         mark, expected = outside.fence.read(), (outside.shard, outside.fingerprint)
         if outside.above is not None:
-            identity = row[0] if row is not None else str(uuid4()) if mark is None else mark.allocator
-            mark = Mark(identity, *expected, max(outside.above, -1 if mark is None else mark.highest_block))
+            if mark is None:
+                mark = Mark(str(uuid4()) if row is None else row[0], *expected, outside.above)
+            mark = msgspec.structs.replace(mark, highest_block=max(mark.highest_block, outside.above))
         if mark is None and row is not None:
             raise FenceError(
                 f"There is no fence at {outside.fence}. Correct FENCE, or put the fence back from a copy. If it is "
@@ -181,18 +211,22 @@ class Recovery:
 
     def _read_publication(self) -> tuple[str | None, Checkpoint | None]:
         """The published checkpoint; it agrees with what of its tree the database has."""
-        found = guard.published(self._outside.place, self._outside.key)
+        state, place, key = self._state, self._outside.place, self._outside.key
+        found = None if place is None else guard.published(place, key)
+        if found is None and place is None and state.published_signature is not None:
+            checkpoint = Checkpoint(key.name, state.published_size, state.published_root)
+            return note.write(checkpoint, key, state.published_signature), checkpoint
         if found is None:
-            if self._state.published_size:
+            if state.published_size:
                 raise RecoveryError(
-                    f"{self._outside.place} has no checkpoint, but the database has published "
-                    f"{self._state.published_size} leaves. Correct PUBLICATION, or put it back from a copy. If it is "
+                    f"{place} has no checkpoint, but the database has published "
+                    f"{state.published_size} leaves. Correct PUBLICATION, or put it back from a copy. If it is "
                     "gone for good, a new log can begin: --new-log."
                 )
             return None, None
         text, checkpoint, _ = found
-        if checkpoint.size <= self._state.size:
-            guard.check(checkpoint, self._connection, self._state.size)
+        if checkpoint.size <= state.size:
+            guard.check(checkpoint, self._connection, state.size)
         return text, checkpoint
 
     def _check_key(self) -> None:

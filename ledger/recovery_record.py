@@ -57,7 +57,8 @@ def told(record: Record) -> list[str]:
     if record.kind == NEW_LOG:
         said.append(
             f"The log {record.verifier_key} ended, with checkpoints of at most {record.leaves} leaves here, and a new "
-            f"one goes on with its {record.leaves_before} leaves. Why: {record.reason}"
+            f"one began with its {record.leaves_before} leaves; {record.events} events more were saved. "
+            f"Why: {record.reason}"
         )
     elif record.leaves > record.leaves_before:
         said.append(

@@ -17,15 +17,17 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from issuance.domain.number import Numbering
+from ledger.domain.note import SignerKey
 from ledger.domain.serial import block_of
-from tests.plugin import CLUSTER, Database
+from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import ledger, naive_log
 from tests.support.backups import backup
 from tests.support.commands import command
 from tests.support.load import load
-from tests.support.sealing import Sealer, seal, state, until_published
+from tests.support.sealing import Sealer, refusal, seal, state, until_published
 from tests.support.secret_keys import NUMBER_KEY
 from tests.support.service import Service, ServiceFactory
+from tests.support.web import ask
 
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 
@@ -57,8 +59,8 @@ def checkpoint(database: Database) -> str:
     return (database.publication / "public/checkpoint").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def disaster(service: ServiceFactory) -> Iterator[Disaster]:
+@pytest.fixture(scope="module")
+def history(service: ServiceFactory) -> Iterator[Disaster]:
     """At the backup 700 are sealed and 300 are not; then come 3,000 that are published, and 100 that are not."""
     database = CLUSTER.create()
     with service(database, WEB_CONCURRENCY="1") as running:
@@ -74,6 +76,16 @@ def disaster(service: ServiceFactory) -> Iterator[Disaster]:
             answered |= issue(running, 100)
         yield Disaster(restored, published, answered, [old, checkpoint(database)])
     CLUSTER.drop(database)
+
+
+@pytest.fixture
+def disaster(history: Disaster, tmp_path: Path) -> Iterator[Disaster]:
+    """The same for each test, to do with as it likes."""
+    with backup(history.restored) as restored:
+        fence, publication = tmp_path / "fence", tmp_path / "published"
+        shutil.copy(restored.fence, fence)
+        shutil.copytree(restored.publication, publication)
+        yield history._replace(restored=dataclasses.replace(restored, fence=fence, publication=publication))
 
 
 @pytest.fixture
@@ -145,7 +157,7 @@ def test_what_is_missing_is_said_first_and_nothing_is_changed(disaster: Disaster
     before = state(disaster.restored)
     told = command(disaster.restored, "recover_ledger").stdout
     assert "The database's log has 700 leaves, 4000 were published; blocks " in told
-    assert "With --yes this command would put back leaves 700 to 3999, which are all there and fit, write off" in told
+    assert "With --yes this command would put back the leaves 700 to 3999, write off" in told
     assert (state(disaster.restored), ledger.count(disaster.restored.owner_url)) == (before, 1_000)
 
 
@@ -286,3 +298,93 @@ def test_while_a_sealer_is_active_nothing_is_done(disaster: Disaster) -> None:
     with Sealer(disaster.restored):
         until_published(disaster.restored, 4_000)
         assert "A sealer is active in this database." in refused(disaster.restored)
+
+
+REASON = "The bucket was deleted with all that was in it."
+NEW = {"LEDGER_KEY": SignerKey.make("log.test/tracking-2").export()}
+OLD_KEY = ("--old-key", str(SignerKey.parse(LEDGER_KEY).verifier))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> dict[str, str]:
+    """The settings of a new log."""
+    return NEW | {"PUBLICATION": str(tmp_path / "elsewhere")}
+
+
+def test_where_bundles_are_gone_a_new_log_begins_with_all_that_is_left(
+    disaster: Disaster, elsewhere: dict[str, str], service: ServiceFactory
+) -> None:
+    database = disaster.restored
+    for lost in (5, 9):
+        bundles(database)[lost].unlink()
+    assert "private/entries/005 is gone. Put it back from a copy. If it is gone for good, a new log can begin" in (
+        refused(database)
+    )
+    arguments = ("--new-log", REASON, *OLD_KEY, "--old-publication", str(database.publication))
+    told = command(database, "recover_ledger", *arguments, **elsewhere).stdout
+    assert "end the log log.test/tracking for ever, and begin a new one with the 700 leaves that are here." in told
+    assert ledger.count(database.owner_url) == 1_000
+    told = recovered(database, *arguments, **elsewhere)
+    assert f"Why: {REASON}" in told
+    there = set(ledger.numbers(database.owner_url))
+    assert there < disaster.published
+    assert 3_400 <= len(there) <= 3_500, "two bundles of 256 are lost, of whose events the backup had some"
+
+    moved = dataclasses.replace(database, publication=Path(elsewhere["PUBLICATION"]))
+    with service(moved, initialise=False, WEB_CONCURRENCY="2", **NEW) as running, Sealer(moved, LEDGER_KEY=NEW["LEDGER_KEY"]):
+        assert not disaster.answered & issue(running, 500), "not even those that are lost come again"
+        until_published(moved, len(there) + 500)
+        proof = ask(running.port, f"/v1/tracking-numbers/{ledger.numbers(moved.owner_url)[0]}/proof")
+    assert proof.status_code == 200
+    assert "log.test/tracking-2" in proof.text, "an old leaf is proved under the new log's checkpoint"
+    verified = command(moved, "verify_ledger", **NEW)
+    assert (verified.returncode, "Everything fits." in verified.stdout) == (0, True), verified
+    assert f"Why: {REASON}" in verified.stdout
+    with psycopg.connect(moved.owner_url) as session:
+        (kept,) = session.execute("SELECT note FROM recovery WHERE kind = 'new log'").fetchone() or (None,)
+        assert kept == disaster.checkpoints[-1], "the last checkpoint of the old log stays"
+        sizes = session.execute("SELECT size FROM checkpoint ORDER BY size").fetchall()
+        assert sizes[0] <= (700,), "and so do those that the database had"
+
+
+def test_the_lost_leaves_of_a_log_that_ended_count_as_lost_serials(
+    disaster: Disaster, elsewhere: dict[str, str]
+) -> None:
+    shutil.rmtree(disaster.restored.publication / "private")
+    recovered(disaster.restored, "--new-log", REASON, *OLD_KEY, **elsewhere)
+    lost = [
+        NUMBERS.decode(each).serial for each in disaster.answered - set(ledger.numbers(disaster.restored.owner_url))
+    ]
+    assert len(lost) == 3_100
+    with psycopg.connect(disaster.restored.owner_url) as session:
+        covered = "SELECT count(*) FROM unnest(%s::bigint[]) AS s WHERE s <@ (SELECT lost FROM recovery)"
+        assert session.execute(covered, [lost]).fetchone() == (3_100,)
+
+
+def test_the_key_of_a_log_that_ended_signs_nothing_more(disaster: Disaster, elsewhere: dict[str, str]) -> None:
+    recovered(disaster.restored, "--new-log", REASON, *OLD_KEY, **elsewhere)
+    assert "has ended, and LEDGER_KEY is its key" in refusal(disaster.restored, PUBLICATION=elsewhere["PUBLICATION"])
+    said = refused(disaster.restored, PUBLICATION=elsewhere["PUBLICATION"])
+    assert "has ended, and LEDGER_KEY is its key" in said
+
+
+def test_a_new_log_has_another_name_an_empty_place_and_an_old_key(
+    disaster: Disaster, elsewhere: dict[str, str]
+) -> None:
+    again = ("--new-log", REASON, "--yes")
+    assert "Say with --old-key which log ends" in refused(disaster.restored, *again, **elsewhere)
+    same = elsewhere | {"LEDGER_KEY": SignerKey.make("log.test/tracking").export()}
+    assert "A new log needs a new name" in refused(disaster.restored, *again, *OLD_KEY, **same)
+    there = NEW | {"PUBLICATION": str(disaster.restored.publication)}
+    assert "has a checkpoint already" in refused(disaster.restored, *again, *OLD_KEY, **there)
+    wrong = ("--old-key", str(SignerKey.make("log.test/tracking").verifier))
+    assert "The database's log is not that of" in refused(disaster.restored, *again, *wrong, **elsewhere)
+
+
+def test_bundles_that_no_tile_vouches_for_are_not_believed(disaster: Disaster, elsewhere: dict[str, str]) -> None:
+    publication = disaster.restored.publication
+    bundles(disaster.restored)[5].unlink()
+    shutil.rmtree(publication / "public/tile")
+    arguments = ("--yes", "--new-log", REASON, *OLD_KEY, "--old-publication", str(publication))
+    assert "none of its bundles can be believed" in refused(disaster.restored, *arguments, **elsewhere)
+    assert ledger.count(disaster.restored.owner_url) == 1_000

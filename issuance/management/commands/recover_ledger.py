@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import msgspec
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,12 +16,18 @@ from issuance.domain.errors import FenceError, UnavailableError
 from issuance.recovery import Outside, Plan, Recovery, alone
 from ledger import recovery_record
 from ledger import runtime as ledger
-from ledger.domain.note import NoteError
+from ledger.domain.note import NoteError, VerifierKey
 from ledger.guard import RestoredError
-from ledger.log import LogError
-from ledger.publication import PublicationError
+from ledger.log import Connection, LogError
+from ledger.publication import Publication, PublicationError
 from ledger.recovery import RecoveryError
+from ledger.recovery_record import Record
 from ledger.role_session import RoleError, session
+
+_TOLD = (
+    *(RecoveryError, RoleError, SettingsError, NoteError, FenceError, UnavailableError),
+    *(RestoredError, PublicationError, LogError),
+)
 
 
 class Command(BaseCommand):
@@ -43,27 +50,27 @@ class Command(BaseCommand):
             help="where the fence is lost or was set back: the highest block that may have been used, generously",
         )
 
+        parser.add_argument(
+            "--new-log",
+            metavar="REASON",
+            help="where bundles are gone for good: end the log, and begin a new one, under a LEDGER_KEY of another "
+            "name and with an empty PUBLICATION; the reason is recorded",
+        )
+        parser.add_argument("--old-key", metavar="VKEY", help="with --new-log: the verifier key of the log that ends")
+        parser.add_argument(
+            "--old-publication",
+            metavar="PLACE",
+            help="with --new-log: where there is something left of the log that ends",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
-        progress = Progress()
+        self._progress = Progress()
+        run = self._recover if options["new_log"] is None else self._end_log
         try:
             with session(settings.DATABASE_OWNER_URL, OWNER_ROLE, "tracking-recovery") as connection, alone(connection):
-                recovery = Recovery(connection, _outside(settings.ENV, options["above"]))
-                plan = recovery.plan
-                self._say(_matter(plan))
-                if not plan.needed:
-                    return
-                began = time.monotonic()
-                if not options["yes"]:
-                    recovery.check(progress.show)
-                    progress.end()
-                    self._say(f"With --yes this command would {_intent(plan)}.")
-                    return
-                record = recovery.recover(progress.show)
-                progress.end()
-        except (RecoveryError, RoleError, SettingsError, NoteError, FenceError, UnavailableError) as error:
-            raise CommandError(str(error)) from None
-        except (RestoredError, PublicationError, LogError) as error:
+                record = run(connection, settings.ENV, options)
+        except _TOLD as error:
             raise CommandError(str(error)) from None
         except psycopg.errors.UndefinedTable:
             raise CommandError("This database has no ledger, or an older one. Run `manage.py migrate`.") from None
@@ -71,23 +78,68 @@ class Command(BaseCommand):
             raise CommandError(
                 f"The database failed: {str(error).strip()} What was put back stays; run this again."
             ) from None
-        for sentence in recovery_record.told(record):
-            self._say(sentence)
-        seconds = time.monotonic() - began
+        finally:
+            self._progress.end()
+        if record is not None:
+            for sentence in recovery_record.told(record):
+                self._say(sentence)
+            self._say("Start the service and the sealer; `manage.py verify_ledger` checks all of it.")
+
+    def _recover(self, connection: Connection, env: Env, options: dict[str, Any]) -> Record | None:
+        recovery = Recovery(connection, _outside(env, ledger.place(env), ledger.verifier(env), options["above"]))
+        plan, began = recovery.plan, time.monotonic()
+        self._say(_matter(plan))
+        if not plan.needed:
+            return None
+        if not options["yes"]:
+            recovery.check(self._progress.show)
+            self._say(f"With --yes this command would {', '.join(_steps(plan))}.")
+            return None
+        record = recovery.recover(self._progress.show)
         if plan.missing:
+            seconds = time.monotonic() - began
             self._say(f"The root is the published one. {seconds:.1f} s, {plan.missing / seconds:,.0f} leaves/s.")
-        self._say("Start the service and the sealer; `manage.py verify_ledger` checks all of it.")
+        return record
+
+    def _end_log(self, connection: Connection, env: Env, options: dict[str, Any]) -> Record | None:
+        place, key = _ended(env, options["old_key"], options["old_publication"])
+        recovery = Recovery(connection, _outside(env, place, key, options["above"]))
+        plan = recovery.plan
+        self._say(_matter(plan))
+        if not options["yes"]:
+            begin = f"end the log {key.name} for ever, and begin a new one with the {plan.leaves} leaves that are here"
+            self._say(f"With --yes this command would {', '.join([*_steps(plan, 'what there is of'), begin])}.")
+            return None
+        return recovery.end_log(options["new_log"], self._progress.show)
 
     def _say(self, sentence: str) -> None:
         self.stdout.write(sentence)
 
 
-def _outside(env: Env, above: int | None) -> Outside:
+def _ended(env: Env, old_key: str | None, old_publication: str | None) -> tuple[Publication | None, VerifierKey]:
+    """The publication and the key of the log that ends; RecoveryError where its successor is not another one."""
+    if old_key is None:
+        raise RecoveryError("Say with --old-key which log ends; its verifier key is what auditors have.")
+    old, new = VerifierKey.parse(old_key.strip()), ledger.verifier(env)
+    if old.name == new.name:
+        raise RecoveryError(
+            f"A new log needs a new name, and LEDGER_KEY has the old one, {old.name}. Make a key with another: "
+            "`manage.py ledger_key --make NAME`."
+        )
+    place = ledger.place(env)
+    if place.read_checkpoint() is not None:
+        raise RecoveryError(f"{place} has a checkpoint already. Set PUBLICATION to a place where nothing is.")
+    if old_publication is None:
+        return None, old
+    return ledger.place(msgspec.structs.replace(env, publication=old_publication)), old
+
+
+def _outside(env: Env, place: Publication | None, key: VerifierKey, above: int | None) -> Outside:
     numbering = runtime.numbering(env)
     return Outside(
         runtime.fence(env),
-        ledger.place(env),
-        ledger.verifier(env),
+        place,
+        key,
         env.shard,
         numbering.fingerprint,
         numbering.encode,
@@ -104,12 +156,12 @@ def _matter(plan: Plan) -> str:
     return f"{said}."
 
 
-def _intent(plan: Plan) -> str:
+def _steps(plan: Plan, which: str = "the") -> list[str]:
     steps = []
     if plan.takes_over:
         steps.append("take the fence's allocator into this database")
     if plan.missing:
-        steps.append(f"put back leaves {plan.leaves} to {plan.published - 1}, which are all there and fit")
+        steps.append(f"put back {which} leaves {plan.leaves} to {plan.published - 1}")
     if plan.blocks:
         steps.append(f"write off blocks {plan.blocks[0]} to {plan.blocks[-1]}, and go on leasing above them")
-    return ", ".join(steps)
+    return steps
