@@ -157,7 +157,11 @@ class Drill:
     def _manage(self, *arguments: str) -> None:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         environment = {**os.environ, **_given(self._env), **dict.fromkeys(_ADDRESSES, self._url())}
-        done = subprocess.run(command, env=environment, cwd=ROOT, check=False)  # noqa: S603 - our own
+        done = subprocess.run(  # noqa: S603 - our own
+            command, env=environment, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True
+        )
+        for line in done.stdout.splitlines():
+            _say(f"    {line}")  # of the copy, not of the service's database
         if done.returncode != 0:
             raise DrillError(f"manage.py {arguments[0]} ended with {done.returncode}; what it said is above.")
 
