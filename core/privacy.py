@@ -91,6 +91,20 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "published_root": _NOT_PERSONAL,
         "published_signature": _NOT_PERSONAL,
         "edge": _NOT_PERSONAL,
+        "log_begin": _NOT_PERSONAL,
+    },
+    "recovery": {
+        "id": _NOT_PERSONAL,
+        "recorded_at": _NOT_PERSONAL,
+        "leaves_before": _NOT_PERSONAL,
+        "leaves": _NOT_PERSONAL,
+        "events": _NOT_PERSONAL,
+        "blocks": _NOT_PERSONAL,
+        "lost": _NOT_PERSONAL,  # serials without an event
+        "kind": _NOT_PERSONAL,
+        "verifier_key": _NOT_PERSONAL,
+        "note": _NOT_PERSONAL,
+        "reason": _NOT_PERSONAL,  # the operator's words, and told by verify_ledger
     },
     "block_cursor": {
         "block": _NOT_PERSONAL,

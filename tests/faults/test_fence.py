@@ -58,7 +58,7 @@ def primary() -> Iterator[tuple[Cluster, Database]]:
         cluster.server.stop()
 
 
-def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_it(
+def test_a_database_restored_from_a_backup_refuses_until_somebody_has_recovered_it(
     primary: tuple[Cluster, Database], service: ServiceFactory
 ) -> None:
     cluster, database = primary
@@ -77,19 +77,20 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_resolved_i
         refused = command(restored, "init_allocator")
         assert refused.returncode == 1
         assert "restored to an earlier state" in refused.stderr
-        assert "manage.py resolve_fence" in refused.stderr
+        assert "manage.py recover_ledger" in refused.stderr
 
         after = service(restored, initialise=False, WEB_CONCURRENCY="2")
         assert answer(after) == (503, "/problems/restored-database")
         events = ledger.count(restored.owner_url)
 
-        told = command(restored, "resolve_fence")
+        assert command(restored, "resolve_fence").returncode == 1
+        told = command(restored, "recover_ledger")
         assert told.returncode == 0
-        assert "With --yes this command would skip every block up to the fence" in told.stdout
+        assert "With --yes this command would write off blocks " in told.stdout
         assert answer(after)[0] == 503, "to be told changes nothing"
         assert ledger.count(restored.owner_url) == events
 
-        assert command(restored, "resolve_fence", "--yes").returncode == 0
+        assert command(restored, "recover_ledger", "--yes").returncode == 0
         fresh = asyncio.run(load(after.port, 3000, patience=20)).numbers
         assert len(fresh) == 3000
         assert not used_since & set(fresh), "a number of before the restore came again"
@@ -182,8 +183,8 @@ def test_a_new_database_takes_over_a_used_fence_only_when_somebody_says_so(
     refused = command(empty, "init_allocator")
     assert refused.returncode == 1
     assert "the database knows of no allocator" in refused.stderr
-    assert "take the fence's allocator into this database" in command(empty, "resolve_fence").stdout
-    assert command(empty, "resolve_fence", "--yes").returncode == 0
+    assert "take the fence's allocator into this database" in command(empty, "recover_ledger").stdout
+    assert command(empty, "recover_ledger", "--yes").returncode == 0
 
     running = service(empty, initialise=False, WEB_CONCURRENCY="1")
     fresh = asyncio.run(load(running.port, 2000, patience=20)).numbers

@@ -177,14 +177,14 @@ def test_a_restored_database_is_told_by_the_fence_and_by_the_checkpoint(
     assert "restored to an earlier state" in refused.stderr
     running = start(restored, outside, initialise=False)
     assert problem(running) == (503, "/problems/restored-database")
-    assert "skip every block up to the fence" in command(restored, "resolve_fence", **outside).stdout
-    assert "Skipped blocks 1 to 1" in command(restored, "resolve_fence", "--yes", **outside).stdout
-    # The fence has nothing against it any more; the checkpoint of 40 leaves has.
     said = tmp_path / "log"
     with seal(restored, outside, said):
         assert eventually(lambda: said.exists() and "a checkpoint of 40 was published" in said.read_text())
-    assert problem(running) == (503, "/problems/restored-database")
-    assert ledger.count(restored.owner_url) == 30
+        assert "write off blocks 1 to 1" in command(restored, "recover_ledger", **outside).stdout
+        assert "Wrote off blocks 1 to 1" in command(restored, "recover_ledger", "--yes", **outside).stdout
+        assert ledger.count(restored.owner_url) == 40, "from the bucket, while a sealer waits"
+        assert eventually(lambda: problem(running)[0] == 200)
+        until_published(restored, 41)
     running.stop()
     CLUSTER.drop(restored)
 

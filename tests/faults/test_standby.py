@@ -102,7 +102,7 @@ def test_a_promoted_standby_that_lacks_blocks_issues_nothing_until_somebody_says
         with service(standby.of(own), initialise=False, WEB_CONCURRENCY="1") as after:
             assert refusal(after) == (503, "/problems/restored-database")
             said = heard.read()
-        assert "the database was restored to an earlier state. Run `manage.py resolve_fence`" in said
+        assert "the database was restored to an earlier state. Run `manage.py recover_ledger`" in said
 
 
 def test_a_promoted_standby_that_lacks_what_was_published_neither_seals_nor_issues(

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.errors import CheckViolation, ObjectNotInPrerequisiteState, UniqueViolation
 
-from core.databases import SEALER_ROLE
+from core.databases import OWNER_ROLE, SEALER_ROLE
 from tests.plugin import Database
 from tests.support.rows import GROWING, INSERTS, LOG, Session, contents, insert_all
 
@@ -34,6 +34,9 @@ STEPS = {
     "a run that goes on": "UPDATE run SET last_serial = 5, leaves = 5 WHERE first_serial = 1",
     "a checkpoint of the same tree twice": "INSERT INTO checkpoint SELECT * FROM checkpoint",
 }
+NEW_LOG = """
+    UPDATE tree_state SET log_begin = published_size, published_size = 0, published_root = sha256(''),
+                          published_signature = NULL"""
 SETBACKS = {
     "fewer leaves": "UPDATE tree_state SET size = 2, root = published_root",
     "fewer leaves by an upsert": """
@@ -46,6 +49,11 @@ SETBACKS = {
     "nothing published": (
         "UPDATE tree_state SET published_size = 0, published_root = sha256(''), published_signature = NULL"
     ),
+    "a new log that begins before the old one's end": """
+        UPDATE tree_state SET log_begin = 1, published_size = 0, published_root = sha256(''),
+                              published_signature = NULL""",
+    "a new log that has published what the old one has": "UPDATE tree_state SET log_begin = 2",
+    "an old log again": "UPDATE tree_state SET log_begin = -1",
     "a closed block that is open again": "UPDATE tree_state SET closed_below = 0",
     "another root of the same leaves": "UPDATE tree_state SET root = sha256('x')",
     "other growing tiles of the same leaves": "UPDATE tree_state SET edge = ARRAY[sha256('x')]",
@@ -74,6 +82,10 @@ TILE = "INSERT INTO tile (level, position, hashes) VALUES"
 BAD_ROWS = {
     "a tree beside the one": ("INSERT INTO tree_state (singleton) VALUES (false)", "there_is_one_tree"),
     "more published than committed": ("UPDATE tree_state SET published_size = 4", "published_is_committed"),
+    "a checkpoint of a new log that is one of the old log, too": (
+        "UPDATE tree_state SET log_begin = published_size",
+        "published_is_of_this_log",
+    ),
     "a tree of less than nothing": (
         "UPDATE tree_state SET size = -1, published_size = -1",
         "published_is_committed",
@@ -145,6 +157,15 @@ def test_the_sealer_moves_the_log_forward(superuser: Session, step: str) -> None
     with superuser.transaction(force_rollback=True):
         superuser.execute(f"SET LOCAL ROLE {SEALER_ROLE}")
         assert superuser.execute(STEPS[step]).rowcount == 1
+
+
+def test_a_new_log_is_begun_by_the_owner_and_not_by_the_sealer(superuser: Session) -> None:
+    with superuser.transaction(force_rollback=True):
+        superuser.execute(f"SET LOCAL ROLE {SEALER_ROLE}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), superuser.transaction():
+            superuser.execute(NEW_LOG)
+        superuser.execute(f"SET LOCAL ROLE {OWNER_ROLE}")
+        assert superuser.execute(NEW_LOG).rowcount == 1
 
 
 @pytest.mark.parametrize("replication_role", ["origin", "local", "replica"])

@@ -331,7 +331,10 @@ def test_where_bundles_are_gone_a_new_log_begins_with_all_that_is_left(
     assert 3_400 <= len(there) <= 3_500, "two bundles of 256 are lost, of whose events the backup had some"
 
     moved = dataclasses.replace(database, publication=Path(elsewhere["PUBLICATION"]))
-    with service(moved, initialise=False, WEB_CONCURRENCY="2", **NEW) as running, Sealer(moved, LEDGER_KEY=NEW["LEDGER_KEY"]):
+    with (
+        service(moved, initialise=False, WEB_CONCURRENCY="2", **NEW) as running,
+        Sealer(moved, LEDGER_KEY=NEW["LEDGER_KEY"]),
+    ):
         assert not disaster.answered & issue(running, 500), "not even those that are lost come again"
         until_published(moved, len(there) + 500)
         proof = ask(running.port, f"/v1/tracking-numbers/{ledger.numbers(moved.owner_url)[0]}/proof")

@@ -52,6 +52,7 @@ BAD_EVENTS = {
 }
 REPORT = "INSERT INTO daily_report (size, total, day, root, signature, digest, document) VALUES"
 CORRECTION = "INSERT INTO daily_correction (first_leaf, end_leaf, total, day, digest, document) VALUES"
+RECOVERY = "INSERT INTO recovery (kind, leaves_before, leaves, events, blocks, lost, verifier_key) VALUES"
 BAD_ROWS = {
     "a block of a 42-bit serial": (
         "INSERT INTO number_block (id, writer) VALUES (1::bigint << 31, 1)",
@@ -111,6 +112,10 @@ BAD_ROWS = {
     "a check of leaves backwards": (
         "INSERT INTO ledger_check (first_leaf, end_leaf, faults) VALUES (2, 1, '{}')",
         "check_has_a_range",
+    ),
+    "a new log without a reason": (
+        f"{RECOVERY} ('new log', 0, 0, 0, 'empty', '{{}}', 'k')",
+        "new_log_has_a_reason",
     ),
     "an allocator beside the one": (
         "INSERT INTO allocator (id, key_fingerprint, shard, singleton) VALUES (gen_random_uuid(), '', 0, false)",

@@ -46,6 +46,9 @@ INSERTS = {
     "ledger_check": """
         INSERT INTO public.ledger_check (id, first_leaf, end_leaf, faults) OVERRIDING SYSTEM VALUE
         VALUES (1, 0, 1, '{}')""",
+    "recovery": """
+        INSERT INTO public.recovery (id, leaves_before, leaves, events, blocks, lost, kind, verifier_key)
+        OVERRIDING SYSTEM VALUE VALUES (1, 0, 1, 1, '[0,1)', '{[1,1024)}', 'recovered', 'log.test+12345678+AQ==')""",
 }
 """A row for each table; those of ``BORN`` are there from the migration on, so these are always refused."""
 BORN = ("tree_state", "rollup_state")
@@ -71,6 +74,7 @@ KEYS = {
     "daily_report": "size",
     "daily_correction": "first_leaf",
     "ledger_check": "first_leaf",
+    "recovery": "leaves",
 }
 """A column that nobody may change."""
 
@@ -79,8 +83,8 @@ ISSUING = TABLES[:5]
 """Written by the application."""
 LOG = TABLES[5:10]
 """Written by the sealer."""
-REPORTS = TABLES[10:]
-"""Written by the reporter."""
+REPORTS = TABLES[10:18]
+"""Written by the reporter; the rest by the owner."""
 COUNTS = ("rollup_state", "daily_usage", "daily_total", "rollup_part", "rollup_part_usage")
 """Those of the reporter that can be made anew, and so may change."""
 GROWING = ("tree_state", "block_cursor", "run", "api_key")
