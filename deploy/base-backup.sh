@@ -24,6 +24,7 @@ cd "$folder/base"
 rm -rf ./*.new ./*.old # what an earlier run was killed over
 
 name=$(date -u +%Y%m%dT%H%M%SZ)
+[ ! -e "$name" ] || fail "one was taken this very second."
 pg_basebackup --no-password --pgdata="$name.new" --checkpoint=fast --label="$name" || fail "pg_basebackup says why."
 pg_verifybackup --quiet "$name.new" || fail "pg_verifybackup found it damaged."
 mv "$name.new" "$name"

@@ -261,13 +261,13 @@ def _run_through(drill: Drill, options: argparse.Namespace) -> None:
 
 def _loss(env: Env, url: str) -> str:
     """A sentence: what would be lost if the service's database were destroyed now, at the worst of some moments."""
-    looks = []
+    found = []
     for _ in range(LOOKS):
-        looks.append(look(env, url))
+        seen = look(env, url)
+        if seen is None:
+            return "The service's database can't be asked, so nobody can say what it would lose."
+        found.append(seen)
         time.sleep(PAUSE)
-    found = [each for each in looks if each is not None]
-    if not found:
-        return "The service's database is away, so nobody can say what it would lose."
     numbers, seconds = max(each[0] for each in found), max(each[1] for each in found)
     return (
         f"If the service's database were destroyed now, and nothing else: numbers of the last {seconds:.2f} s are not "

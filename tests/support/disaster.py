@@ -1,6 +1,7 @@
 """A service whose database is destroyed: what its clients and auditors have by then, and what they must find after."""
 
 import asyncio
+import gzip
 import os
 import shutil
 import signal
@@ -10,14 +11,18 @@ from math import inf
 from typing import Any
 
 import httpx
+import msgspec
 from psycopg.types.multirange import Multirange
 
 from issuance.domain.number import Numbering
-from ledger.publication import CHECKPOINT
+from ledger.domain import note
+from ledger.domain.tiles import WIDTH
+from ledger.publication import CHECKPOINT, ENTRIES
 from tests.plugin import Cluster, Database
 from tests.support import ledger, naive_log
 from tests.support.checker import Checker, check_checkpoints
 from tests.support.commands import command
+from tests.support.crowd import Crowd
 from tests.support.load import load
 from tests.support.orders import PATH, query
 from tests.support.processes import eventually
@@ -58,6 +63,15 @@ class Witness:
         self.published = len(self.answers)
         self.seen.append((database.publication / CHECKPOINT).read_text())
 
+    def overhears(self, crowd: Crowd, database: Database) -> None:
+        """Take over what others were answered and shown; the bundles tell what of it is published."""
+        answers = [line for line in crowd.unchecked() if line.number]
+        outside = (database.publication / CHECKPOINT).read_text()
+        there = _bundled(database, note.read(outside, naive_log.KEY)[0].size)
+        self.answers = sorted(answers, key=lambda line: line.number not in there)
+        self.published = sum(line.number in there for line in answers)
+        self.seen = [*crowd.seen(), outside]
+
     @property
     def numbers(self) -> set[str]:
         """All that were answered."""
@@ -74,8 +88,8 @@ def destroy(cluster: Cluster, *running: Service) -> None:
     shutil.rmtree(cluster.server.data)
 
 
-def recover(restored: Database, before: Witness, service: ServiceFactory) -> int:
-    """Recover a restored database that lacks what was answered last, and go on; returns how many numbers are lost.
+def recover(restored: Database, before: Witness, service: ServiceFactory) -> list[Line]:
+    """Recover a restored database that lacks what was answered last, and go on; returns the answers that are lost.
 
     Asserts that nothing is issued before, that all that was published is there again, that the rest is there or
     reported, that no number comes a second time, and that the log goes on as whoever saw it before must expect.
@@ -109,7 +123,7 @@ def recover(restored: Database, before: Witness, service: ServiceFactory) -> int
     assert verified.returncode == 0, verified.stdout + verified.stderr
     again = command(restored, "recover_ledger")
     assert (again.returncode, "Nothing is missing" in again.stdout) == (0, True), again.stderr
-    return len(lost)
+    return [line for line in before.answers if line.number in lost]
 
 
 def reported(database: Database) -> "Multirange[int]":
@@ -135,6 +149,20 @@ def _lost(restored: Database, before: Witness) -> set[str]:
     assert all(map(is_reported, lost))
     assert not any(map(is_reported, before.numbers - lost))
     return lost
+
+
+def _bundled(database: Database, size: int) -> set[str]:
+    """The numbers of the first leaves, as the private bundles have them."""
+    found: list[str] = []
+    folder = database.publication / ENTRIES
+    for position in range(-(-size // WIDTH)):
+        file = folder / f"{position:03}"
+        if not file.exists():
+            file = folder / f"{position:03}.p/{size % WIDTH}"
+        lines = gzip.decompress(file.read_bytes()).splitlines()[: size - position * WIDTH]
+        found += [msgspec.json.decode(line.partition(b" ")[2])["number"] for line in lines]
+    assert len(found) == size
+    return set(found)
 
 
 def _check(database: Database, lines: list[Line]) -> None:

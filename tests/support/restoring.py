@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
@@ -58,6 +59,8 @@ def archived(server: Server, folder: Path) -> None:
 def base_backup(server: Server, folder: Path) -> Path:
     """Take one as an operator does, and return where it is."""
     (folder / "wal").mkdir(parents=True, exist_ok=True)
+    while (folder / "base" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())).exists():
+        time.sleep(0.1)  # a backup is called by the second
     program("sh", BASE_BACKUP, folder, **address(server))
     return max((folder / "base").iterdir())
 
