@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils import UUID
 
-from ledger.domain.entry import MAX_BYTES, Event, encode, timestamp
+from ledger.domain.entry import MAX_BYTES, Event, decode, encode, timestamp
 from ledger.domain.merkle import leaf_hash
 
 # Made without our code (rfc8785, hashlib), and never made again: these bytes are in somebody's proof.
@@ -113,3 +113,29 @@ def test_an_entry_of_65_535_bytes_is_the_longest() -> None:
 def test_a_leaf_hash_is_not_the_plain_hash_of_the_entry() -> None:
     # RFC 6962, section 2.1: the prefix 0x00 keeps a leaf from being passed off as an inner node.
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+
+
+@given(events)
+def test_an_entry_and_the_serial_beside_it_give_the_event_back(event: Event) -> None:
+    assert decode(encode(event), event.serial) == event
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"version":1', b'"version":2'),
+        (b'"type":"issued"', b'"type":"voided"'),
+        (b'Z","origin"', b'","origin"'),
+        (b'Z","origin"', b'+00:00","origin"'),
+        (b":", b": "),
+        (b'"customer_tag":"', b'"customer_tag":"x'),
+        (b'"request_id":"', b'"request_id":"x'),
+        (b"{", b"["),
+        (b"}", b"}\n"),
+    ],
+)
+def test_what_is_no_entry_of_ours_gives_no_event(old: bytes, new: bytes) -> None:
+    entry = encode(event_of(VECTORS[0]["event"]))
+    assert old in entry
+    with pytest.raises(ValueError, match="This is no entry of an event"):
+        decode(entry.replace(old, new, 1), 0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from ledger.domain.sealing import Cursor, Lease, OpenBlocks, Run, runs
+from ledger.domain.sealing import Cursor, Lease, OpenBlocks, Run, published_runs, runs
 from ledger.domain.serial import BLOCK_SIZE, block_of, first_block, first_serial, last_serial
 
 FIRST = first_block(3)
@@ -273,3 +273,23 @@ def test_serials_that_do_not_increase_are_refused(serials: list[int]) -> None:
 )
 def test_a_run_goes_on_only_without_any_gap_and_in_its_block(one: Run, other: Run, *, goes_on: bool) -> None:
     assert one.goes_on_as(other) is goes_on
+
+
+@given(st.lists(st.sets(st.integers(0, 4 * BLOCK_SIZE), min_size=1), max_size=8), st.integers(0, 1000))
+def test_the_runs_of_published_leaves_hold_what_several_ticks_have_made(ticks: list[set[int]], first_leaf: int) -> None:
+    serials: list[int] = []
+    last: dict[int, int] = {}
+    for tick in ticks:  # behind a cursor nothing comes
+        for serial in sorted(tick):
+            if serial > last.get(block_of(serial), -1):
+                serials.append(serial)
+                last[block_of(serial)] = serial
+    found = published_runs(first_leaf, serials)
+    assert sum(run.leaves for run in found) == len(serials)
+    for run in found:
+        leaves = serials[run.first_leaf - first_leaf :][: run.leaves]
+        assert (leaves[0], leaves[-1]) == (run.first_serial, run.last_serial)
+        assert leaves == sorted(leaves)
+        assert len({block_of(serial) for serial in leaves}) == 1
+    ranges = sorted((run.first_serial, run.last_serial) for run in found)
+    assert all(end < begin for (_, end), (begin, _) in pairwise(ranges)), "a serial lies in one run"
