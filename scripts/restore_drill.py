@@ -214,7 +214,7 @@ def main() -> int:
     )
     parser.add_argument("--wal", type=Path, help="the folder of the log that was archived since")
     parser.add_argument("--until", help="stop there in the archived log: a time, as PostgreSQL reads it")
-    parser.add_argument("--scratch", type=Path, default=Path("/var/tmp"), help="has room for a copy (default /var/tmp)")  # noqa: S108
+    parser.add_argument("--scratch", type=Path, help="a folder with room for a copy (default: where TMPDIR says)")
     options = parser.parse_args()
     if (options.wal and not options.backup) or (options.until and not options.wal):
         parser.error("--wal goes with --backup, and --until with --wal.")
@@ -223,7 +223,7 @@ def main() -> int:
     try:
         folder = Path(tempfile.mkdtemp(prefix="restore-drill-", dir=options.scratch))
     except OSError as error:
-        print(f"{options.scratch} can't be used: {error.strerror}. Give another folder: --scratch", file=sys.stderr)
+        print(f"{error.filename} can't be made: {error.strerror}. Give another folder: --scratch", file=sys.stderr)
         return 1
     try:
         django.setup()

@@ -142,10 +142,10 @@ def test_a_drill_that_is_ended_leaves_nothing(loaded: Loaded) -> None:
 
 
 def test_the_service_has_noticed_none_of_it(loaded: Loaded) -> None:
-    outside = (loaded.database.publication / CHECKPOINT).read_text()
+    seen = [*loaded.crowd.seen(), (loaded.database.publication / CHECKPOINT).read_text()]
     checker = Checker(loaded.database.owner_url)
     lines = loaded.crowd.unchecked()
     assert all(line.number for line in lines)
     checker.take(lines)
     assert not checker.faults
-    assert not check_checkpoints([*loaded.crowd.seen(), outside], loaded.database.owner_url, naive_log.KEY)
+    assert not check_checkpoints(seen, loaded.database.owner_url, naive_log.KEY)

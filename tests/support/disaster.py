@@ -100,13 +100,13 @@ def recover(restored: Database, before: Witness, service: ServiceFactory) -> lis
     fence = restored.fence.read_bytes()
     asked = command(restored, "recover_ledger")
     assert "With --yes this command would" in asked.stdout, asked.stderr
-    assert ledger.count(restored.owner_url) == events, "to be told changes nothing"
     assert _refuses(after)
+    assert ledger.count(restored.owner_url) == events, "to be told changes nothing"
+    assert restored.fence.read_bytes() == fence
 
     done = command(restored, "recover_ledger", "--yes")
     assert done.returncode == 0, done.stderr
     assert (restored.publication / CHECKPOINT).read_text() == outside
-    assert restored.fence.read_bytes() == fence
     lost = _lost(restored, before)
 
     now = Witness()
