@@ -31,13 +31,10 @@ from core.embedded.server import Server
 from core.env import Env, SettingsError
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-LOOKS: Final = 20
-"""How often the service's database is asked what would be lost."""
-PAUSE: Final = 0.1
 _SPARE: Final = 1.3
 """Room for a copy, by its size: recovery writes, too."""
-_SEGMENT: Final = 24
-"""Characters of the name of a segment of the log: timeline, and two numbers that count."""
+_SEGMENT, _TIMELINE = 24, 8
+"""Characters of the name of a piece of the log, and of the timeline that it begins with; the rest counts up."""
 # Alone decides who gets in: the socket is in a folder that only its server's user may enter.
 _LET_IN: Final = "local all all trust\n"
 _ADDRESSES: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_SEALER_URL", "DATABASE_REPORTER_URL")
@@ -96,11 +93,12 @@ class Drill:
     def take(self) -> None:
         """Take a base backup of the service's cluster."""
         given = conninfo_to_dict(self._owner_url)
-        password = str(given.pop("password", None) or "")
+        password = given.pop("password", None)
+        secret = {} if password is None else {"PGPASSWORD": str(password)}
         copy = ["--pgdata", str(self.server.data), "--checkpoint=fast", "--no-password"]
         with _timed() as seconds:
             # Not by the command line, which everybody on the machine can read.
-            _run("pg_basebackup", *copy, "--dbname", make_conninfo("", **given), PGPASSWORD=password)
+            _run("pg_basebackup", *copy, "--dbname", make_conninfo("", **given), **secret)
         _say(f"A base backup, {_size(self.server.data) / 1e6:,.0f} MB, was taken in {seconds():.1f} s.")
 
     def copy(self, backup: Path, wal: Path | None) -> None:
@@ -121,10 +119,13 @@ class Drill:
     def start(self, wal: Path | None, until: str | None) -> Held:
         """Have PostgreSQL recover it; what it holds then."""
         self.server.prepare(wal, until)
+        # As they are now: the service goes on, and archives more.
+        pieces = () if wal is None else (file.name for file in wal.iterdir() if len(file.name) == _SEGMENT)
+        newest = max(pieces, default="")
         with _timed() as seconds:
             self.server.recover()
-            if wal is not None and until is None:
-                self._check_end(wal)
+            if until is None:
+                self._check_end(newest)
         held = self.held()
         _say(f"PostgreSQL recovered it in {seconds():.1f} s: {_told(held)}")
         return held
@@ -165,45 +166,16 @@ class Drill:
         if done.returncode != 0:
             raise DrillError(f"manage.py {arguments[0]} ended with {done.returncode}; what it said is above.")
 
-    def _check_end(self, wal: Path) -> None:
+    def _check_end(self, newest: str) -> None:
         """See that no piece of the archived log is missing: recovery ends without a word where it finds none."""
-        whole = sorted(file.name for file in wal.iterdir() if len(file.name) == _SEGMENT)
         with psycopg.connect(self._url()) as session:
             row = session.execute("SELECT pg_walfile_name(pg_last_wal_replay_lsn())").fetchone()
         reached = "" if row is None or row[0] is None else str(row[0])
-        if whole and reached[8:] < whole[-1][8:]:
+        if reached[_TIMELINE:] < newest[_TIMELINE:]:
             raise DrillError(
-                f"The archived log goes on to {whole[-1]}, but recovery came to {reached[8:] or 'none of it'} only: "
-                f"what follows that in {wal} is missing, or can't be read by PostgreSQL's user."
+                f"The archived log goes on to {newest}, but recovery came to {reached or 'none of it'} only: what "
+                "follows that is missing, or can't be read by PostgreSQL's user."
             )
-
-
-def look(env: Env, url: str) -> tuple[int, float] | None:
-    """What would be lost if the service's database were destroyed now, and all but its disk stayed.
-
-    Returns the numbers that are not published, and the age of the oldest in seconds; None if the database is away.
-    The checkpoint is read first, so what is published meanwhile counts as lost.
-    """
-    from django.db import DatabaseError, connection  # noqa: PLC0415  # after django.setup()
-
-    from ledger import guard, log, runtime  # noqa: PLC0415
-    from reports.console import state  # noqa: PLC0415
-
-    found = guard.published(runtime.place(env), runtime.verifier(env))
-    published = 0 if found is None else found[1].size
-    try:
-        now = datetime.now(UTC)
-        stands = state.log()
-        ages = [float(stands.oldest)] if stands.oldest is not None else []
-        if stands.size > published:
-            with psycopg.connect(url) as session:
-                leaves = log.read_leaves(session, published, stands.size)
-            ages += [now.timestamp() - min(leaf.requested_at for leaf in leaves) / 1e6]
-    except (DatabaseError, psycopg.Error):
-        return None
-    finally:
-        connection.close()
-    return max(0, stands.size - published) + stands.waiting, max(ages, default=0.0)
 
 
 def main() -> int:
@@ -227,14 +199,17 @@ def main() -> int:
         return 1
     try:
         django.setup()
-        from django.conf import settings  # noqa: PLC0415  # it reads the settings, and says what is wrong with them
+        # They read the settings, and say what is wrong with them.
+        from django.conf import settings  # noqa: PLC0415
+
+        from scripts import unpublished  # noqa: PLC0415
 
         drill = Drill(folder, settings.ENV, settings.DATABASE_OWNER_URL)
         try:
             _run_through(drill, options)
         finally:
             drill.server.stop()
-        _say(_loss(settings.ENV, settings.DATABASE_URL))
+        _say(unpublished.told(settings.ENV, settings.DATABASE_URL))
     except (DrillError, PostgresError, SettingsError, psycopg.Error, OSError) as error:
         print(f"The drill failed: {str(error).strip()}", file=sys.stderr)
         return 1
@@ -257,22 +232,6 @@ def _run_through(drill: Drill, options: argparse.Namespace) -> None:
     events = drill.held().events
     _say(f"In all: {events:,} events in {seconds():.1f} s. What is no event (API keys, logins, Idempotency-Keys) is")
     _say(f"restored as it was at the end of the backup or of the archived log, about {_moment(held.newest)}.")
-
-
-def _loss(env: Env, url: str) -> str:
-    """A sentence: what would be lost if the service's database were destroyed now, at the worst of some moments."""
-    found = []
-    for _ in range(LOOKS):
-        seen = look(env, url)
-        if seen is None:
-            return "The service's database can't be asked, so nobody can say what it would lose."
-        found.append(seen)
-        time.sleep(PAUSE)
-    numbers, seconds = max(each[0] for each in found), max(each[1] for each in found)
-    return (
-        f"If the service's database were destroyed now, and nothing else: numbers of the last {seconds:.2f} s are not "
-        f"published, {numbers} at most (the worst of {len(found)} looks in {LOOKS * PAUSE:g} s). They would be lost."
-    )
 
 
 def _given(env: Env) -> dict[str, str]:
