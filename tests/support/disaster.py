@@ -34,6 +34,8 @@ from tests.support.service import Service, ServiceFactory
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 AFTER = 3_000
 """Numbers issued after a recovery: from more than one block."""
+PATIENCE = 60.0
+"""Seconds for a sealer to begin and to publish, while other tests copy whole clusters."""
 
 
 class Witness:
@@ -59,7 +61,7 @@ class Witness:
 
     def looks(self, database: Database) -> None:
         """Keep the checkpoint; all that was answered is published by now."""
-        until_published(database, len(self.answers))
+        until_published(database, len(self.answers), PATIENCE)
         self.published = len(self.answers)
         self.seen.append((database.publication / CHECKPOINT).read_text())
 
@@ -111,9 +113,9 @@ def recover(restored: Database, before: Witness, service: ServiceFactory) -> lis
 
     now = Witness()
     with Sealer(restored):
-        until_published(restored, before.published)
+        until_published(restored, before.published, PATIENCE)
         now.asks(after.port, AFTER)
-        until_published(restored, ledger.count(restored.owner_url))
+        until_published(restored, ledger.count(restored.owner_url), PATIENCE)
     after.stop()
     assert not before.numbers & now.numbers, "a number of before the restore came again"
     _check(restored, [line for line in before.answers if line.number not in lost] + now.answers)
