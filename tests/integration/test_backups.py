@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.logs import Heard
 from tests.plugin import Cluster, HeardServer
 from tests.support import ledger, restoring
 from tests.support.processes import eventually
@@ -150,11 +151,11 @@ def test_backups_that_are_too_old_go_and_so_does_the_log_that_only_they_need(arc
 
 @pytest.mark.parametrize(("arguments", "sentence"), [((), "say where to"), (("{}", "0"), "0 is not how many")])
 def test_a_backup_that_is_asked_for_wrongly_is_not_taken(
-    tmp_path: Path, arguments: tuple[str, ...], sentence: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str, heard: Heard
 ) -> None:
     given = [argument.format(tmp_path) for argument in arguments]
     assert subprocess.run(["sh", str(restoring.BASE_BACKUP), *given], check=False).returncode == 1
-    assert sentence in capfd.readouterr().err
+    assert sentence in heard.read()
     assert not list(tmp_path.iterdir())
 
 
