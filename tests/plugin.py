@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +54,16 @@ class Database:
             "DATABASE_REPORTER_URL": self.reporter_url,
             "PUBLICATION": str(self.publication),
         }
+
+    def on(self, server: Server) -> "Database":
+        """Its copy on another server: the same fence, the same publication."""
+        return replace(
+            self,
+            url=server.url(user=postgres.SERVING_LOGIN, database=self.name),
+            owner_url=server.url(database=self.name),
+            sealer_url=server.url(user=postgres.SEALING_LOGIN, database=self.name),
+            reporter_url=server.url(user=postgres.REPORTING_LOGIN, database=self.name),
+        )
 
 
 class HeardServer(Server):

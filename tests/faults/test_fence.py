@@ -73,15 +73,7 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_recovered_
     cluster.server.stop()
 
     with HeardServer(backup, durable=False) as restored_server:
-        restored = Database(
-            database.name,
-            restored_server.url(user=postgres.SERVING_LOGIN, database=database.name),
-            restored_server.url(database=database.name),
-            database.fence,
-            restored_server.url(user=postgres.SEALING_LOGIN, database=database.name),
-            database.publication,
-            restored_server.url(user=postgres.REPORTING_LOGIN, database=database.name),
-        )
+        restored = database.on(restored_server)
         refused = command(restored, "init_allocator")
         assert refused.returncode == 1
         assert "restored to an earlier state" in refused.stderr

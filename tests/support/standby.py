@@ -35,13 +35,7 @@ class Standby(HeardServer):
 
     def of(self, database: Database) -> Database:
         """Its copy of a database: the same fence, the same publication."""
-        return replace(
-            database,
-            url=self.url(user=postgres.SERVING_LOGIN, database=database.name),
-            owner_url=self.url(database=database.name),
-            sealer_url=self.url(user=postgres.SEALING_LOGIN, database=database.name),
-            reporter_url=self.url(user=postgres.REPORTING_LOGIN, database=database.name),
-        )
+        return database.on(self)
 
     def or_of(self, database: Database) -> Database:
         """The one of the two that can be written to, as libpq finds it; the superuser's address is of the cluster's."""

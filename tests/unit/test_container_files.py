@@ -275,10 +275,24 @@ def test_fence_and_publication_live_on_a_volume_of_their_own_where_the_image_may
     for name in OURS:
         assert mounted[name] == {"fence": "/var/lib/tracking"}
         assert services[name]["environment"]["PUBLICATION"] == "/var/lib/tracking/published"
-    assert mounted["db"] == {"database": "/var/lib/postgresql"}
+    assert mounted["db"] == {"database": "/var/lib/postgresql", "backups": "/var/backups/tracking"}
     assert "FENCE=/var/lib/tracking/fence" in DOCKERFILE
     assert "--owner tracking --mode 0700 /var/lib/tracking\n" in DOCKERFILE
-    assert set(composed["volumes"]) == {"database", "fence"}
+    assert set(composed["volumes"]) == {"database", "backups", "fence"}
+
+
+def test_the_log_is_archived_where_somebody_says_so_by_the_scripts_that_are_tested(project: Path) -> None:
+    db = compose_config(project)["services"]["db"]
+    assert "--archive_mode=off" in db["command"], "an archive that nobody empties fills the disk"
+    settings = {"ARCHIVE_MODE": "on", "BACKUPS": "/mnt/backups"}
+    db = compose_config(project, settings)["services"]["db"]
+    assert "--archive_mode=on" in db["command"]
+    assert ("/mnt/backups", "/var/backups/tracking") in {(each["source"], each["target"]) for each in db["volumes"]}
+    scripts = {each["source"]: each["target"] for each in db["configs"]}
+    assert f'--archive_command=sh {scripts["archive-wal"]} /var/backups/tracking/wal "%p" "%f"' in db["command"]
+    for name in ("archive-wal", "base-backup"):
+        assert (ROOT / f"deploy/{name}.sh").is_file()
+    assert db["entrypoint"][2].endswith('/var/backups/tracking/wal && exec docker-entrypoint.sh "$$@"')
 
 
 def test_postgresql_18_has_checksums_and_its_flags_trade_no_durability(services: Services) -> None:

@@ -32,6 +32,8 @@ REDIRECTED = {
     "support/node.py": "a client's",
     "support/disks.py": "mount(8)",
     "faults/test_checker.py": "the checker's",
+    "faults/test_restore_drill.py": "handed on",
+    "faults/test_restores.py": "takes nothing",
     "faults/test_soak.py": "takes nothing",
     "unit/test_publication.py": "mount(8)",
     "integration/test_gunicorn_conf.py": "ends before it serves",
