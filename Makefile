@@ -13,7 +13,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run recover test soak check fix bench rehearse docs requirements lint types imports migrations schema deploy \
+.PHONY: help run recover test soak check fix drill bench rehearse docs requirements lint types imports migrations schema deploy \
 	security audit containers
 .DEFAULT_GOAL := help
 
@@ -38,6 +38,9 @@ check: .venv/.dev ## lint, types, imports, migrations, schema, production settin
 
 fix: .venv/.dev ## let ruff repair and format what it can
 	@$(python) -m ruff check --fix --quiet . || failed=1; $(python) -m ruff format --quiet . && [ -z "$$failed" ]
+
+drill: .venv/.dev ## restore a backup beside the running service, and say what would be lost now
+	@$(python) -m scripts.restore_drill $(ARGS)
 
 bench: .venv/.bench ## measure the service against its peers (some minutes)
 	@$(python) -m benchmarks $(ARGS)
