@@ -39,7 +39,10 @@ def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiRespon
 CHECKPOINT: dict[str, Any] = {
     "operation_id": "checkpoint",
     "summary": "The newest checkpoint of the log",
-    "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
+    "description": (
+        "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it. Cosignatures "
+        "of witnesses stand below as soon as there are some; `/witnessed-checkpoint` has enough of them."
+    ),
     "tags": ["Log"],
     "responses": {
         **_text("A signed note.", NOTE),
@@ -49,6 +52,14 @@ CHECKPOINT: dict[str, Any] = {
             *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
         ),
     },
+}
+WITNESSED: dict[str, Any] = CHECKPOINT | {
+    "operation_id": "witnessed_checkpoint",
+    "summary": "The newest checkpoint that enough witnesses have cosigned",
+    "description": (
+        "As `/checkpoint`, with the cosignatures (c2sp.org/tlog-cosignature) of a quorum of the log's witnesses; some "
+        "seconds older. Not found where the log has no witnesses, or they have cosigned nothing yet."
+    ),
 }
 TILE: dict[str, Any] = {
     "operation_id": "tile",
