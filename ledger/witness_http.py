@@ -61,6 +61,8 @@ class Asker:
 def _put(answers: "queue.SimpleQueue[tuple[str, Answer | str]]", address: str, body: bytes, until: float) -> None:
     try:
         answers.put((address, _post(address, body, until)))
+    except TimeoutError:
+        return  # whoever waits for it says so
     except (OSError, http.client.HTTPException, ValueError) as error:
         answers.put((address, f"can't be asked: {_reason(error)}"))
 

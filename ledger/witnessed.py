@@ -1,4 +1,4 @@
-"""Checkpoints with witnesses' cosignatures below them, as the database has them; each was verified before it is told."""
+"""Checkpoints with cosignatures of witnesses, as the database has them; each was verified before it is told."""
 
 import threading
 import time
