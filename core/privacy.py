@@ -125,6 +125,7 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "answered_at": _NOT_PERSONAL,
         "asked": _NOT_PERSONAL,
         "failed": _NOT_PERSONAL,
+        "size": _NOT_PERSONAL,
         "witness": _NOT_PERSONAL,
         "trouble": _NOT_PERSONAL,
         "alarm": _NOT_PERSONAL,

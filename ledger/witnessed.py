@@ -12,8 +12,9 @@ from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.log import Connection, LogError
 
 _LASTS: Final = 1.0
-"""Seconds for which a process believes what it read: as long as its checkpoint may be kept by others."""
+"""Seconds for which a web process believes what it read: as long as others may keep its checkpoint."""
 
+_LARGEST = b"SELECT coalesce(max(size), 0) FROM cosignature"
 # Newest first, and all rows of a size are beside each other in the primary key: it ends with the first that has enough.
 _NEWEST = b"""
     SELECT size, root, signature, array_agg(witness), array_agg(cosigned_at), array_agg(cosignature)
@@ -73,20 +74,25 @@ def _line(tree: Checkpoint, key: WitnessKey, given: Cosignature) -> str:
 class Watch:
     """The newest witnessed checkpoint as a process knows it: read once a second at most, by any number of threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasts: float = _LASTS) -> None:
+        self._lasts = lasts
         self._known: Witnessed | None = None
+        self._looked = 0  # up to what size; where the quorum is away for long, nothing is looked at again and again
         self._read_at = float("-inf")
         self._lock = threading.Lock()
 
     def newest(self, connection: Connection, key: VerifierKey, policy: Policy) -> Witnessed | None:
         """See ``newest``; never an older one than before, also where a replica lags."""
         with self._lock:
-            known, fresh = self._known, time.monotonic() < self._read_at + _LASTS
+            known, looked, fresh = self._known, self._looked, time.monotonic() < self._read_at + self._lasts
         if fresh:
             return known
-        found = newest(connection, key, policy, known.size if known else 0)
+        (largest,) = log.planned(connection, _LARGEST, ()) or (0,)
+        # More may have come of the largest size since: a round's cosignatures are kept one by one.
+        found = newest(connection, key, policy, looked)
         with self._lock:
             if found is not None and (self._known is None or found.size >= self._known.size):
                 self._known = found
+            self._looked = max(self._looked, largest)
             self._read_at = time.monotonic()
             return self._known

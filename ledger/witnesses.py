@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
@@ -20,21 +20,24 @@ from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 from ledger.domain.witnessing import Contradicted, Elsewhere, Question, Refused, meaning
 from ledger.log import Connection, LogError, State
 from ledger.publication import Publication, PublicationError
-from ledger.witness_http import Asker
-from ledger.witnessed import newest
+from ledger.witnessed import Watch
 
-_LAST = "SELECT witness, max(size) FROM cosignature WHERE witness = ANY(%s) GROUP BY witness"
+_LAST = "SELECT witness, size FROM witness WHERE witness = ANY(%s)"
 _KEEP = """
     INSERT INTO cosignature (size, root, signature, witness, cosigned_at, cosignature)
     VALUES (%s, %b, %b, %s, %s, %b) ON CONFLICT DO NOTHING"""
 _NOTE_DOWN = """
-    INSERT INTO witness AS w (witness, answered_at, asked, failed, trouble, alarm)
+    INSERT INTO witness AS w (witness, answered_at, asked, failed, size, trouble, alarm)
     VALUES (%(witness)s, CASE WHEN %(trouble)s::text IS NULL THEN clock_timestamp() END, 1,
-            (%(trouble)s::text IS NOT NULL)::int, %(trouble)s, %(alarm)s)
+            (%(trouble)s::text IS NOT NULL)::int, %(size)s, %(trouble)s, %(alarm)s)
         ON CONFLICT (witness) DO UPDATE
        SET asked_at = clock_timestamp(), asked = w.asked + 1, failed = w.failed + excluded.failed,
            answered_at = coalesce(excluded.answered_at, w.answered_at), trouble = excluded.trouble,
+           size = CASE WHEN excluded.trouble IS NULL THEN excluded.size ELSE w.size END,
            alarm = CASE WHEN excluded.trouble IS NULL THEN NULL ELSE coalesce(excluded.alarm, w.alarm) END"""
+
+if TYPE_CHECKING:
+    from ledger.witness_http import Asker
 
 type Session = Callable[[], AbstractContextManager[Connection]]
 """Opens a session in autocommit and in the sealer's role."""
@@ -55,11 +58,12 @@ class Witnesses(NamedTuple):
 class Rounds:
     """Rounds of questions, one after the other."""
 
-    def __init__(self, witnesses: Witnesses, key: VerifierKey, place: Publication, asker: Asker) -> None:
+    def __init__(self, witnesses: Witnesses, key: VerifierKey, place: Publication, asker: "Asker") -> None:
         self._witnesses = witnesses
         self._key = key
         self._place = place
         self._asker = asker
+        self._watch = Watch(lasts=0.0)
         self._said: dict[str, str] = {}  # by the witness's name, or "" of the round itself
         self._placed: str | None = None
 
@@ -94,7 +98,7 @@ class Rounds:
         if state.published_signature is None:
             return
         self._ask(connection, state, state.published_signature)
-        witnessed = newest(connection, self._key, self._witnesses.policy)
+        witnessed = self._watch.newest(connection, self._key, self._witnesses.policy)
         if witnessed is not None and witnessed.note != self._placed:
             self._place.write_witnessed(witnessed.note)
             self._placed = witnessed.note
@@ -123,7 +127,7 @@ class Rounds:
             if isinstance(outcome, Cosignature):
                 row = [tree.size, tree.root, signature, str(key), outcome.timestamp, outcome.signature]
                 connection.execute(_KEEP, row)
-            self._note_down(connection, key, outcome)
+            self._note_down(connection, key, tree.size, outcome)
 
     def _outcomes(
         self, connection: Connection, tree: Checkpoint, signed: str, olds: Mapping[WitnessKey, int]
@@ -138,7 +142,7 @@ class Rounds:
             found[key] = Refused(answer) if isinstance(answer, str) else meaning(question, answer, key)
         return found
 
-    def _note_down(self, connection: Connection, key: WitnessKey, outcome: Outcome) -> None:
+    def _note_down(self, connection: Connection, key: WitnessKey, size: int, outcome: Outcome) -> None:
         trouble, alarm = None, None
         if isinstance(outcome, Contradicted):
             trouble = alarm = outcome.reason
@@ -150,7 +154,8 @@ class Rounds:
         else:
             trouble = outcome.reason if isinstance(outcome, Refused) else "was asked by somebody else meanwhile"
             self._say(key.name, logging.WARNING, f"The witness {key.name} {trouble}.")
-        connection.execute(_NOTE_DOWN, {"witness": str(key), "trouble": trouble, "alarm": alarm})
+        noted = {"witness": str(key), "size": 0 if trouble else size, "trouble": trouble, "alarm": alarm}
+        connection.execute(_NOTE_DOWN, noted)
 
     def _say(self, about: str, level: int, message: str) -> None:
         """Log what is new about a witness; nothing is wrong if there is no message."""
@@ -183,6 +188,8 @@ def asked(witnesses: Witnesses | None, session: Session, key: VerifierKey, place
     if witnesses is None:
         yield
         return
+    from ledger.witness_http import Asker  # noqa: PLC0415  # HTTP and TLS, which nobody needs without witnesses
+
     done = threading.Event()
     rounds = Rounds(witnesses, key, place, Asker())
     threading.Thread(target=rounds.run, args=(session, done), name="witnesses", daemon=True).start()

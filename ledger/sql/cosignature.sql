@@ -22,12 +22,14 @@ CREATE TABLE public.witness (
     answered_at timestamptz, -- when it cosigned last
     asked       bigint NOT NULL DEFAULT 0,
     failed      bigint NOT NULL DEFAULT 0, -- of those asked
+    size        bigint NOT NULL DEFAULT 0, -- that it cosigned last; where it knows another one, its answer says so
     witness     text   COLLATE "C" NOT NULL, -- its verifier key
     trouble     text,  -- what its last answer lacked; null if it cosigned
     alarm       text,  -- what it holds against this log, until it cosigns again
 
     CONSTRAINT witness_pkey PRIMARY KEY (witness),
-    CONSTRAINT failed_of_asked CHECK (failed BETWEEN 0 AND asked)
+    CONSTRAINT failed_of_asked CHECK (failed BETWEEN 0 AND asked),
+    CONSTRAINT witness_knows_a_size CHECK (size >= 0)
 );
 
 ALTER TABLE public.cosignature OWNER TO tracking_owner;
@@ -35,7 +37,7 @@ ALTER TABLE public.witness     OWNER TO tracking_owner;
 REVOKE ALL ON public.cosignature, public.witness FROM PUBLIC;
 GRANT SELECT ON public.cosignature, public.witness TO tracking_app, tracking_sealer, tracking_auditor, tracking_reporter;
 GRANT INSERT ON public.cosignature, public.witness TO tracking_sealer;
-GRANT UPDATE (asked_at, answered_at, asked, failed, trouble, alarm) ON public.witness TO tracking_sealer;
+GRANT UPDATE (asked_at, answered_at, asked, failed, size, trouble, alarm) ON public.witness TO tracking_sealer;
 
 CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON public.cosignature
     FOR EACH ROW EXECUTE FUNCTION public.refuse_change();

@@ -90,6 +90,10 @@ BAD_ROWS = {
         "INSERT INTO witness (witness, asked, failed) VALUES ('w', 1, 2)",
         "failed_of_asked",
     ),
+    "a witness that knows less than nothing": (
+        "INSERT INTO witness (witness, size) VALUES ('w', -1)",
+        "witness_knows_a_size",
+    ),
     "a part without leaves": (
         "INSERT INTO rollup_part (first_leaf, end_leaf, time_zone) VALUES (7, 7, 'UTC')",
         "part_has_leaves",

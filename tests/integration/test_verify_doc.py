@@ -283,8 +283,8 @@ def test_a_quorum_is_proven_by_as_many_witnesses_as_have_cosigned_and_no_more(
     outcome = run("quorum.py", file, VKEY, 2, first, second, third)
     assert proven(outcome), outcome.stderr
     assert "witness.test/0 at 2026-11-18T" in outcome.stdout
-    for quorum, given in ((3, (first, second, third)), (2, (first, third)), (0, (third,)), (2, (first, first))):
-        assert "have cosigned, not" in run("quorum.py", file, VKEY, quorum, *given).stderr
+    for quorum, named in ((3, (first, second, third)), (2, (first, third)), (0, (third,)), (2, (first, first))):
+        assert "have cosigned, not" in run("quorum.py", file, VKEY, quorum, *named).stderr
     same = str(WitnessKey("witness.test/again", keys[0].public))
     assert not proven(run("quorum.py", file, VKEY, 2, first, same))
     stranger = str(WitnessKey(keys[0].name, keys[2].public))
