@@ -36,6 +36,11 @@ def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiRespon
     return {(200, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description=description, examples=shown)}
 
 
+def _checkpoint_problems(path: str) -> dict[tuple[int, str], Any]:
+    asked = (*_GATED, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH)
+    return problem_responses(path, *asked, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE)
+
+
 CHECKPOINT: dict[str, Any] = {
     "operation_id": "checkpoint",
     "summary": "The newest checkpoint of the log",
@@ -46,11 +51,7 @@ CHECKPOINT: dict[str, Any] = {
     "tags": ["Log"],
     "responses": {
         **_text("A signed note.", NOTE),
-        **problem_responses(
-            "/checkpoint",
-            *(*_GATED, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH),
-            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
-        ),
+        **_checkpoint_problems("/checkpoint"),
     },
 }
 WITNESSED: dict[str, Any] = CHECKPOINT | {
@@ -60,6 +61,7 @@ WITNESSED: dict[str, Any] = CHECKPOINT | {
         "As `/checkpoint`, with the cosignatures (c2sp.org/tlog-cosignature) of a quorum of the log's witnesses; some "
         "seconds older. Not found where the log has no witnesses, or they have cosigned nothing yet."
     ),
+    "responses": {**_text("A signed note.", NOTE), **_checkpoint_problems("/witnessed-checkpoint")},
 }
 TILE: dict[str, Any] = {
     "operation_id": "tile",

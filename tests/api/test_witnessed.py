@@ -1,22 +1,28 @@
 """What a reader gets of a log with witnesses: checkpoints and proofs that enough of them have cosigned."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
+from core import metrics
 from ledger.domain import cosignature, note, proof
 from ledger.domain.cosignature import Policy
 from ledger.domain.merkle import ProofError
 from ledger.publication import CHECKPOINT, WITNESSED
 from tests.plugin import Database
+from tests.support.keys import bearer
 from tests.support.load import Answered, load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, until_published
+from tests.support.secret_keys import key as secret_key
 from tests.support.service import ServiceFactory, runserver
 from tests.support.web import ask, ask_proof, problem
 from tests.support.witness import LOG, Fault, Witness, settings
+
+TOKEN = secret_key("METRICS_TOKEN")
 
 
 class Log(NamedTuple):
@@ -39,7 +45,7 @@ def witnesses() -> Iterator[list[Witness]]:
 
 @pytest.fixture(scope="module")
 def log(database: Database, service: ServiceFactory, witnesses: list[Witness]) -> Iterator[Log]:
-    given = settings(*witnesses, quorum=2)
+    given = settings(*witnesses, quorum=2) | {"METRICS_TOKEN": TOKEN}
     port = service(database, initialise=True, WEB_CONCURRENCY="1", **given).port
     with runserver(database) as bare_port:
         assert problem(ask(port, "/witnessed-checkpoint")) == (404, "beyond-the-tree")
@@ -115,3 +121,16 @@ def test_an_instance_without_witnesses_serves_the_log_as_ever(log: Log, database
     answer = log.witnessed[0]
     _, tree = proof.verify(ask_proof(log.bare_port, answer.document["tracking_number"]).text, LOG, leaf(answer))
     assert tree.size == log.numbers
+
+
+def test_a_scrape_tells_how_the_witnesses_do(log: Log) -> None:
+    text = ask(log.port, "/metrics", **bearer(TOKEN)).text
+    found = dict(re.findall(r"^(tracking_witness\w+) (\S+)$", text, re.MULTILINE))
+    declared = {reading.name for reading in metrics.READINGS if reading.name.startswith("tracking_witness")}
+    assert found.keys() == declared
+    figures = {name.removeprefix("tracking_"): float(value) for name, value in found.items()}
+    assert (figures["witnesses"], figures["witnesses_answering"], figures["witness_alarms"]) == (3, 1, 0)
+    assert figures["witnessed_leaves"] == 300
+    assert figures["witness_failures"] >= 3, "two of one, one of another"
+    assert 0 < figures["witness_lag_seconds"] < 120
+    assert 0 <= figures["witnessed_age_seconds"] < 120
