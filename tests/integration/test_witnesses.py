@@ -236,6 +236,10 @@ def test_a_witness_that_knows_another_history_is_an_alarm(
         assert said.message.startswith(f"The witness witness.test/{name} {says}.")
         assert told(log.database, witness)[2:] == (says, says)
         assert cosigned(log.database, witness) == []
+        witness.fault = Fault.BREAKS
+        one_round(log.database, rounds(log.database, witness))
+        assert told(log.database, witness)[2:] == ("answered 500", says), "an alarm stays until it cosigns again"
+        witness.fault = None
         witness.known = (0, merkle.EMPTY_ROOT)
         one_round(log.database, rounds(log.database, witness))
         assert told(log.database, witness)[2:] == (None, None)
