@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-import psycopg
-
 from ledger import log
 from ledger.domain import merkle, note, tiles
 from ledger.domain.cosignature import Cosignature, Policy, WitnessKey
@@ -78,7 +76,7 @@ class Rounds:
                 self._say("", logging.CRITICAL, f"Witnesses are not asked: {error} See `manage.py verify_ledger`.")
             except PublicationError as error:
                 self._say("", logging.ERROR, f"What witnesses cosigned is not published: {error}")
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001  # the database is away, or whatever: the next round must come
                 self._say("", logging.WARNING, f"Witnesses are not asked: {str(error).strip()}")
             if done.wait(self._witnesses.pace):
                 return

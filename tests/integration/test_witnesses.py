@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import psycopg
@@ -15,6 +16,7 @@ from ledger.domain.cosignature import Policy
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_block
 from ledger.domain.witnessing import Answer
+from ledger.log import Connection
 from ledger.publication import WITNESSED, Folder
 from ledger.sealer import Sealer
 from ledger.witness_http import Asker
@@ -326,3 +328,18 @@ def test_verify_ledger_checks_what_witnesses_cosigned_and_blames_what_was_altere
     caught(own, ("1 cosignatures are of more than",))
     tamper(own, f"UPDATE cosignature SET size = {size} WHERE size = {size + 1} AND witness = '{witness.key}'")
     assert verify(own).code == 0
+
+
+def test_a_round_that_fails_is_said_once_and_is_not_the_last(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    done, rounds_begun = threading.Event(), []
+
+    def session() -> AbstractContextManager[Connection]:
+        rounds_begun.append(len(rounds_begun))
+        if len(rounds_begun) == 3:
+            done.set()
+        raise standby.UnfitDatabaseError("the login may not seal")
+
+    with witnesses("r") as (witness,):
+        rounds(log.database, witness).run(session, done)
+    assert rounds_begun == [0, 1, 2]
+    assert caplog.messages == ["Witnesses are not asked: the login may not seal"]
