@@ -331,7 +331,8 @@ def test_verify_ledger_checks_what_witnesses_cosigned_and_blames_what_was_altere
 
 
 def test_a_round_that_fails_is_said_once_and_is_not_the_last(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    done, rounds_begun = threading.Event(), []
+    done = threading.Event()
+    rounds_begun: list[int] = []
 
     def session() -> AbstractContextManager[Connection]:
         rounds_begun.append(len(rounds_begun))
