@@ -22,6 +22,9 @@ _BUCKET = "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 FencePlace = Annotated[str, Meta(pattern=rf"^([^:]+|rediss?://\S+|{_BUCKET}(/[A-Za-z0-9_.-]+)+)$")]
 PublicationPlace = Annotated[str, Meta(pattern=rf"^([^:]+|{_BUCKET}(/[A-Za-z0-9_.-]+)*/?)$")]
 AccessKey = Annotated[str, Meta(pattern=r"^[!-~]+$")]
+_NOTE_KEY = r"[^\s+,@]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}"
+_WITNESS = rf"{_NOTE_KEY}@https?://[^\s,@?#]+"
+WitnessList = Annotated[str, Meta(pattern=rf"^{_WITNESS}(,{_WITNESS})*$")]
 Region = Annotated[str, Meta(pattern="^[a-z0-9-]+$")]
 
 
@@ -132,6 +135,23 @@ class Env(msgspec.Struct, frozen=True, kw_only=True, rename=_upper):
         Annotated[str, Meta(pattern="^(public|auditors)$")],
         Meta(description="`auditors` closes checkpoint and tiles to whoever has no key with the scope `audit`."),
     ] = "public"
+
+    witnesses: Annotated[
+        WitnessList | None,
+        Meta(
+            description="Witnesses (c2sp.org/tlog-witness) that cosign the log, `verifier key@https://…,…`: each one's "
+            "key, and its address before `/add-checkpoint`. Sealers ask them, web processes serve what they said."
+        ),
+    ] = None
+    witness_quorum: Annotated[
+        Annotated[int, Meta(ge=1, le=16)] | None,
+        Meta(description="How many of them make a checkpoint a witnessed one. Unset: more than half."),
+    ] = None
+    witness_seconds: Annotated[
+        Annotated[float, Meta(ge=0.1, le=3600)],
+        Meta(description="Seconds from asking them to asking them again, at least."),
+    ] = 10.0
+
     report_time_zone: Annotated[
         TimeZone,
         Meta(

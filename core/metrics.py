@@ -114,6 +114,31 @@ CHECKPOINT_AGE: Final = Reading(
     "tracking_checkpoint_age_seconds",
     "Age of the newest number that the newest checkpoint signs. It grows, too, while nothing is issued.",
 )
+WITNESSES: Final = Reading(
+    "tracking_witnesses", "Witnesses that are asked (WITNESSES); none of these if there are none."
+)
+WITNESSES_ANSWERING: Final = Reading(
+    "tracking_witnesses_answering", "Witnesses that cosigned when they were asked last."
+)
+WITNESS_FAILURES: Final = Reading(
+    "tracking_witness_failures",
+    "Times that a witness was asked and did not cosign: away, slow, or refusing. It only grows.",
+)
+WITNESS_ALARMS: Final = Reading(
+    "tracking_witness_alarms",
+    "Witnesses that hold another history of this log against us, and have not cosigned since.",
+)
+WITNESSED: Final = Reading(
+    "tracking_witnessed_leaves", "Leaves of the newest checkpoint that enough witnesses have cosigned."
+)
+WITNESS_LAG: Final = Reading(
+    "tracking_witness_lag_seconds",
+    "Age of the oldest published leaf that no witnessed checkpoint covers; 0 if there is none.",
+)
+WITNESSED_AGE: Final = Reading(
+    "tracking_witnessed_age_seconds",
+    "Time since the newest witnessed checkpoint was cosigned, by their clocks. It grows while nothing is issued.",
+)
 ROLLUP_LAG: Final = Reading("tracking_rollup_lag_leaves", "Leaves that are sealed and not counted for the reports yet.")
 ROLLUP_LAG_SECONDS: Final = Reading(
     "tracking_rollup_lag_seconds", "Age of the oldest leaf that is not counted yet; 0 if there is none."

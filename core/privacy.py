@@ -132,6 +132,24 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "size": _NOT_PERSONAL,
         "signature": _NOT_PERSONAL,
     },
+    "cosignature": {
+        "size": _NOT_PERSONAL,
+        "cosigned_at": _NOT_PERSONAL,
+        "root": _NOT_PERSONAL,
+        "signature": _NOT_PERSONAL,
+        "cosignature": _NOT_PERSONAL,
+        "witness": _NOT_PERSONAL,  # a service's public key
+    },
+    "witness": {
+        "asked_at": _NOT_PERSONAL,
+        "answered_at": _NOT_PERSONAL,
+        "asked": _NOT_PERSONAL,
+        "failed": _NOT_PERSONAL,
+        "size": _NOT_PERSONAL,
+        "witness": _NOT_PERSONAL,
+        "trouble": _NOT_PERSONAL,
+        "alarm": _NOT_PERSONAL,
+    },
     # What is counted of the events; reports and corrections hold no customer.
     "rollup_state": {
         "leaves": _NOT_PERSONAL,

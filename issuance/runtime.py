@@ -122,6 +122,7 @@ async def issuing() -> AsyncIterator[Issuer]:
     numbers, keys = numbering(env), ledger.key_ring(env)
     role = databases.APPLICATION_ROLE
     published, log_key = ledger.place(env), ledger.verifier(env)
+    ledger.witnesses(env)  # so that wrong ones are told at start
     limits = limits_of(env, settings.REDIS_URL, settings.SECRET_KEY)
     allocator = Allocator(fence(env), env.shard, numbers.fingerprint, role)
 

@@ -19,6 +19,7 @@ from ledger.domain.entry import Event
 from ledger.domain.tiles import Place, Tile
 
 CHECKPOINT = "public/checkpoint"
+WITNESSED = "public/witnessed-checkpoint"
 TILES = "public/tile/"
 ENTRIES = "private/entries/"
 PACE = 0.25
@@ -70,6 +71,13 @@ class Publication(Protocol):
 
         Raises:
             PublicationError: something else is there, so another sealer publishes; or it can't be written.
+        """
+
+    def write_witnessed(self, text: str) -> None:
+        """Write the newest checkpoint that enough witnesses have cosigned; called beside the others.
+
+        Raises:
+            PublicationError: it can't be written.
         """
 
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
@@ -127,6 +135,11 @@ class Folder:
             if self.read_checkpoint() != before:
                 raise PublicationError(MOVED.format(self))
             self._replace({CHECKPOINT: after.encode()}, ".new")
+
+    def write_witnessed(self, text: str) -> None:
+        """See Publication."""
+        with self._exclusive():
+            self._replace({WITNESSED: text.encode()}, ".new")
 
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
         """Remove the partial forms that ``kept`` replaces (None: the full tile does); one that stays does no harm.

@@ -12,6 +12,7 @@ from ledger.publication import (
     ENTRIES,
     MOVED,
     TILES,
+    WITNESSED,
     PublicationAwayError,
     PublicationError,
     entries_name,
@@ -94,6 +95,10 @@ class BucketPublication:
             raise PublicationError(MOVED.format(self))
         self._seen = after, moved
 
+    def write_witnessed(self, text: str) -> None:
+        """See Publication."""
+        self.write({WITNESSED: text.encode()})
+
     def remove_partials(self, place: Place, kept: Tile | None) -> None:
         """See Publication: once the tile is full, since to list them costs as much as a write."""
         if kept is not None:
@@ -107,7 +112,7 @@ class BucketPublication:
 
 def _parameters(name: str) -> dict[str, str]:
     """What an object is stored with: the headers that the service itself serves it with (ledger.api.views)."""
-    if name == CHECKPOINT:
+    if name in {CHECKPOINT, WITNESSED}:
         return {"ContentType": "text/plain; charset=utf-8", "CacheControl": _FOR_A_MOMENT}
     if name.startswith(TILES):
         cache = _FOR_A_MOMENT if ".p/" in name else _FOR_EVER

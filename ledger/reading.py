@@ -55,19 +55,27 @@ class Published(NamedTuple):
     size: int
     root: bytes
     signature: bytes | None
+    cosignatures: str = ""
+    """The witnesses' signature lines."""
 
 
-def checkpoint(connection: Connection, key: VerifierKey) -> str:
-    """The published checkpoint, a signed note.
+def checkpoint(connection: Connection, key: VerifierKey) -> tuple[Checkpoint, str]:
+    """The published checkpoint, and its signed note.
 
     Raises:
         BeyondTreeError: nothing is published yet.
         LogError: what the database has is not signed by the log's key.
     """
-    return _published(key, *log.planned_once(connection, _PUBLISHED, ()))[1]
+    return _published(key, *log.planned_once(connection, _PUBLISHED, ()))
 
 
-def inclusion(connection: Connection, key: VerifierKey, number: str, known: Interiors) -> str:
+def inclusion(
+    connection: Connection,
+    key: VerifierKey,
+    number: str,
+    known: Interiors,
+    witnessed: Published | None = None,
+) -> str:
     """The proof that a number's event is in the log (c2sp.org/tlog-proof@v1); it was verified.
 
     Args:
@@ -76,6 +84,7 @@ def inclusion(connection: Connection, key: VerifierKey, number: str, known: Inte
         number: of the form that ledger.domain.form.check wants.
         known: tiles of the same log; where they turn out not to be, they are let go of, and the next proof is made
             anew.
+        witnessed: an earlier published tree that has cosignatures: what it holds is proven to be in that one.
 
     Raises:
         UnknownNumberError, NotSealedError: there is none, or not yet.
@@ -84,8 +93,11 @@ def inclusion(connection: Connection, key: VerifierKey, number: str, known: Inte
     *columns, index, tile, size, root, signature = log.planned_once(connection, _LEAF, (number,))
     if columns[0] is None:
         raise UnknownNumberError
+    published = Published(size, root, signature)
+    if witnessed is not None and index is not None and index < witnessed.size <= size:
+        published = witnessed
     return proven(
-        *(key, event(columns), index, tile, Published(size, root, signature)),
+        *(key, event(columns), index, tile, published),
         read=partial(log.read_tiles, connection),
         known=known,
     )
@@ -106,7 +118,7 @@ def proven(
     Raises:
         NotSealedError, LogError: as ``inclusion`` does.
     """
-    size, root, signature = published
+    size, root, signature, cosignatures = published
     if index is None or index >= size:
         raise NotSealedError
     path = merkle.inclusion_path(index, size)
@@ -117,7 +129,7 @@ def proven(
     except ProofError as error:
         known.clear()
         raise LogError(f"The event of {issued.number} is not leaf {index} of the tree that was signed.") from error
-    return proof.write(Proof(index, hashes, text))
+    return proof.write(Proof(index, hashes, text + cosignatures))
 
 
 def tile(connection: Connection, wanted: Tile) -> bytes:

@@ -6,12 +6,14 @@ from django.conf import settings
 
 from core.embedded import secrets
 from core.env import Env, SettingsError
+from ledger.domain.cosignature import Policy, WitnessKey
 from ledger.domain.note import NoteError, SignerKey, VerifierKey
 from ledger.domain.serial import first_block
 from ledger.domain.tag import KeyRing
 from ledger.publication import PACE as FOLDER_PACE
 from ledger.publication import Folder, Publication
 from ledger.standby import Work
+from ledger.witnesses import Witnesses
 
 _PRIVATE = "PRIVATE+KEY+"
 
@@ -74,6 +76,33 @@ def place(env: Env) -> Publication:
     return Folder(folder, env.publication_seconds or FOLDER_PACE)
 
 
+def witnesses(env: Env) -> Witnesses | None:
+    """Who cosigns the log, and where they are asked; None where nobody is to.
+
+    Raises:
+        SettingsError: a key is damaged, or the quorum can't be had.
+    """
+    if env.witnesses is None:
+        if env.witness_quorum is not None:
+            raise SettingsError("Setting WITNESS_QUORUM: there are no WITNESSES that could make a quorum.")
+        return None
+    given = [each.split("@", 1) for each in env.witnesses.split(",")]
+    try:
+        policy = Policy.of([WitnessKey.parse(key) for key, _ in given], env.witness_quorum)
+    except NoteError as error:
+        raise SettingsError(f"Setting WITNESSES: {error}") from None
+    addresses = tuple(address for _, address in given)
+    if len(set(addresses)) != len(addresses):
+        raise SettingsError("Setting WITNESSES: two have one address.")
+    return Witnesses(policy, addresses, env.witness_seconds)
+
+
+def policy(env: Env) -> Policy | None:
+    """Whose cosignatures are served; raises as ``witnesses`` does."""
+    found = witnesses(env)
+    return None if found is None else found.policy
+
+
 def work() -> Work:
     """All that the sealer of this service works with; raises SettingsError where something is missing."""
     env: Env = settings.ENV
@@ -85,4 +114,5 @@ def work() -> Work:
         place(env),
         first_block(env.shard),
         allow_unsafe=env.allow_unsafe_database,
+        witnesses=witnesses(env),
     )

@@ -12,13 +12,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from core.databases import SEALER_ROLE
 from core.session import OPTIONS, POOLED, SERVER_OPTIONS
-from ledger import log
+from ledger import log, witnesses
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_serial, shard_of
 from ledger.guard import RestoredError
 from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
 from ledger.sealer import Sealer
+from ledger.witnesses import Witnesses
 
 LOCK = (0x5345, 1)
 """PostgreSQL's (int4, int4) key of the sealers' lock."""
@@ -45,6 +46,7 @@ class Work(NamedTuple):
     place: Publication
     first_block: int
     allow_unsafe: bool
+    witnesses: Witnesses | None = None
 
 
 def run(work: Work, sealed: Sealed | None = None) -> None:
@@ -66,7 +68,8 @@ def run(work: Work, sealed: Sealed | None = None) -> None:
                 if said:
                     logger.warning("Sealing goes on, with %s leaves.", sealer.size)
                 said, pause = "", _POLL
-                _seal(sealer, connection, work, sealed)
+                with witnesses.asked(work.witnesses, lambda: _session(work), work.key.verifier, work.place):
+                    _seal(sealer, connection, work, sealed)
         except RestoredError as error:
             said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
         except (log.LogError, RowError) as error:
@@ -99,12 +102,7 @@ def _tick(sealer: Sealer, sealed: Sealed | None) -> int:
 @contextmanager
 def _active(work: Work) -> Iterator[tuple[Sealer, log.Connection]]:
     """A sealer and its session, once it is our turn."""
-    given = conninfo_to_dict(work.url)
-    options = f"{given.get('options') or ''} {SERVER_OPTIONS} {_IMPATIENCE}"
-    conninfo = make_conninfo(work.url, **(OPTIONS | {"options": options, "application_name": "tracking-sealer"}))
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        _take_role(connection)
+    with _session(work) as connection:
         _be_durable(connection, allow_unsafe=work.allow_unsafe)
         waiting = False
         while not _has_turn(connection):
@@ -115,6 +113,18 @@ def _active(work: Work) -> Iterator[tuple[Sealer, log.Connection]]:
         sealer = Sealer(connection, work.key, work.place, work.first_block)
         _is_of_shard(connection, work.first_block)
         yield sealer, connection
+
+
+@contextmanager
+def _session(work: Work) -> Iterator[log.Connection]:
+    """A session in the sealer's role; its transactions are REPEATABLE READ."""
+    given = conninfo_to_dict(work.url)
+    options = f"{given.get('options') or ''} {SERVER_OPTIONS} {_IMPATIENCE}"
+    conninfo = make_conninfo(work.url, **(OPTIONS | {"options": options, "application_name": "tracking-sealer"}))
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        _take_role(connection)
+        yield connection
 
 
 def _has_turn(connection: log.Connection) -> bool:

@@ -27,6 +27,7 @@ class Verdict(NamedTuple):
     leaves: int
     tiles: int
     checkpoints: int
+    cosignatures: int
     unsealed: int | None
     faults: list[str]
 
@@ -97,7 +98,8 @@ class _Verification:
         except TooManyFaultsError:
             self._pass.faults.append(f"Stopped after {MOST_FAULTS} faults; there may be more.")
         trees = self._pass.trees
-        return Verdict(trees.growth.size, trees.tiles, self._pass.checkpoints, unsealed, self._pass.faults)
+        found = self._pass
+        return Verdict(trees.growth.size, trees.tiles, found.checkpoints, found.cosignatures, unsealed, found.faults)
 
     def _take_signatures(self, place: Publication | None, outside: "Outside | PublicationError") -> None:
         """Note what ``tree_state`` and the outside say was signed: to be compared when their sizes are reached."""

@@ -5,8 +5,10 @@ from contextlib import closing
 
 from ledger import log, rows
 from ledger.domain import entry, merkle, tiles
+from ledger.domain.cosignature import Cosignature, WitnessKey
 from ledger.domain.growth import Growth
 from ledger.domain.merkle import HASH_BYTES
+from ledger.domain.note import Checkpoint, NoteError
 from ledger.domain.sealing import Run
 from ledger.domain.serial import BLOCK_SIZE
 from ledger.domain.tiles import WIDTH, Place, Tile
@@ -25,6 +27,9 @@ _RUNS = """
     SELECT first_leaf, first_serial, last_serial, leaves FROM run
      WHERE first_leaf > %s AND first_leaf + leaves > %s AND (%s::bigint IS NULL OR first_leaf < %s::bigint)
      ORDER BY first_leaf LIMIT %s"""
+_COSIGNED = """
+    SELECT size, root, signature, witness, cosigned_at, cosignature FROM cosignature
+     WHERE size > %s AND size <= %s ORDER BY size, witness"""
 
 type NumberOf = Callable[[int, str, str], str]
 """The number of a serial, an origin and a destination."""
@@ -42,10 +47,13 @@ class Pass:
         self.faults: list[str] = []
         self.checkpoints = 0
         """How many have been read."""
+        self.cosignatures = 0
+        """The same of witnesses' cosignatures."""
         self.signatures: list[Signed] = []
         """What the table ``checkpoint`` does not have: to be compared when their sizes are reached."""
         self.trees = Trees(keys, self._full, growth)
         self._connection = connection
+        self._keys = keys
         self._number_of = number_of
         self._leaf_tiles: dict[Place, bytes] = {}
 
@@ -199,7 +207,20 @@ class Pass:
         self.checkpoints += len(found)
         signed = [Signed(f"The checkpoint of {size} leaves", size, signature) for size, signature in found]
         signed += [each for each in self.signatures if begin < each.size <= end]
+        signed += self._cosigned(begin, end)
         return sorted(signed, key=lambda each: each.size)
+
+    def _cosigned(self, begin: int, end: int) -> Iterator[Signed]:
+        """What witnesses cosigned of those sizes; a cosignature that is none of its witness is a fault."""
+        found = self._connection.execute(_COSIGNED, [begin, end]).fetchall()
+        for size, root, signature, witness, cosigned_at, cosignature in found:
+            self.cosignatures += 1
+            try:
+                key = WitnessKey.parse(witness)
+                key.check(Checkpoint(self._keys.of(size).name, size, root).text, Cosignature(cosigned_at, cosignature))
+            except NoteError as error:
+                self.fault(f"The cosignature of {size} leaves by {witness} was altered: {error}")
+            yield Signed(f"The checkpoint of {size} leaves that {witness} cosigned", size, signature, root)
 
 
 def _by_run(runs: Sequence[Run], rows: Iterable[tuple[int | None, Row | None]]) -> Iterator[tuple[Run, int, list[Row]]]:

@@ -15,6 +15,7 @@ _MOST = 20
 _BEYOND = """
     SELECT level, position FROM tile
      WHERE level >= 7 OR position >= %s::bigint >> %s * (level + 1) ORDER BY 1, 2 LIMIT %s"""
+_COSIGNED = "SELECT count(*), max(size) FROM cosignature WHERE size > %s"
 _CHECKPOINTS = (
     "SELECT count(*) FILTER (WHERE size > %s), coalesce(max(size) FILTER (WHERE size > %s), 0) FROM checkpoint"
 )
@@ -73,6 +74,9 @@ def beyond(connection: Connection, found: State, size: int) -> Iterator[str]:
     ((larger, newest),) = connection.execute(_CHECKPOINTS.encode(), [size, found.log_begin]).fetchall()
     if larger:
         yield f"{larger} checkpoints are of more than the {size} leaves that there are; the last of {newest}."
+    ((cosigned, most),) = connection.execute(_COSIGNED.encode(), [size]).fetchall()
+    if cosigned:
+        yield f"{cosigned} cosignatures are of more than the {size} leaves that there are; the last of {most}."
     if newest != found.published_size:
         yield f"The table tree_state has published {found.published_size} leaves; the newest checkpoint has {newest}."
 

@@ -1,4 +1,4 @@
-"""What the database says of log, roll-up, checks and space, for whoever scrapes: six statements, and no scan."""
+"""What the database says of log, roll-up, checks and space, for whoever scrapes: nine statements, and no scan."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from django.db import connection
 
 from core import metrics
 from core.metrics import Reading
+from ledger.api import reads
 from ledger.domain.serial import BLOCK_SIZE, BLOCKS_PER_SHARD, SHARD_CAPACITY, first_block
 from ledger.standby import LOCK
 from reports.console import state
@@ -44,6 +45,20 @@ _UNCOUNTED: Final = """
             ORDER BY serial LIMIT 1) AS e
      WHERE p.leaves < s.size"""
 
+_WITNESSES: Final = """
+    SELECT count(*) FILTER (WHERE trouble IS NULL), coalesce(sum(failed), 0), count(alarm)
+      FROM witness WHERE witness = ANY(%s)"""
+# As above, of the first leaf that is published and not witnessed.
+_UNWITNESSED: Final = """
+    SELECT extract(epoch FROM clock_timestamp() - e.requested_at)
+      FROM tree_state s
+     CROSS JOIN LATERAL (
+           SELECT first_leaf, first_serial FROM run WHERE first_leaf <= %(leaf)s ORDER BY first_leaf DESC LIMIT 1) AS r
+     CROSS JOIN LATERAL (
+           SELECT requested_at FROM issuance_event WHERE serial >= r.first_serial + %(leaf)s - r.first_leaf
+            ORDER BY serial LIMIT 1) AS e
+     WHERE %(leaf)s < s.published_size"""
+
 
 def read() -> list[tuple[Reading, float]]:
     """All readings; of a coordinator its size, since each shard's own instances tell the rest.
@@ -54,7 +69,7 @@ def read() -> list[tuple[Reading, float]]:
     """
     if settings.ENV.coordinator:
         return [(metrics.DATABASE_SIZE, _one("SELECT pg_database_size(current_database())"))]
-    return [*_log(), *_checks(), *_space()]
+    return [*_log(), *_witnesses(), *_checks(), *_space()]
 
 
 def _log() -> Iterator[tuple[Reading, float]]:
@@ -69,6 +84,24 @@ def _log() -> Iterator[tuple[Reading, float]]:
     yield metrics.SEALERS, _one(_SEALERS, LOCK)
     yield metrics.ROLLUP_LAG, log.size - log.counted
     yield metrics.ROLLUP_LAG_SECONDS, max(0.0, _one(_UNCOUNTED))
+
+
+def _witnesses() -> Iterator[tuple[Reading, float]]:
+    policy = reads.policy(settings.ENV)
+    if policy is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_WITNESSES, [list(map(str, policy.keys))])
+        answering, failures, alarms = cursor.fetchone()
+        found = reads.witnessed(cursor.connection, settings.ENV)
+    yield metrics.WITNESSES, len(policy.keys)
+    yield metrics.WITNESSES_ANSWERING, answering
+    yield metrics.WITNESS_FAILURES, failures
+    yield metrics.WITNESS_ALARMS, alarms
+    yield metrics.WITNESSED, 0 if found is None else found.size
+    yield metrics.WITNESS_LAG, max(0.0, _one(_UNWITNESSED, {"leaf": 0 if found is None else found.size}))
+    if found is not None:
+        yield metrics.WITNESSED_AGE, max(0.0, datetime.now(UTC).timestamp() - found.cosigned_at)
 
 
 def _checks() -> Iterator[tuple[Reading, float]]:

@@ -36,19 +36,32 @@ def _text(description: str, example: str) -> dict[tuple[int, str], OpenApiRespon
     return {(200, "text/plain"): OpenApiResponse(OpenApiTypes.STR, description=description, examples=shown)}
 
 
+def _checkpoint_problems(path: str) -> dict[tuple[int, str], Any]:
+    asked = (*_GATED, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH)
+    return problem_responses(path, *asked, problems.DATABASE_UNAVAILABLE, *_EVERYWHERE)
+
+
 CHECKPOINT: dict[str, Any] = {
     "operation_id": "checkpoint",
     "summary": "The newest checkpoint of the log",
-    "description": "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it.",
+    "description": (
+        "The log's signed size and root (c2sp.org/tlog-checkpoint). Keep one, and check later ones by it. Cosignatures "
+        "of witnesses stand below as soon as there are some; `/witnessed-checkpoint` has enough of them."
+    ),
     "tags": ["Log"],
     "responses": {
         **_text("A signed note.", NOTE),
-        **problem_responses(
-            "/checkpoint",
-            *(*_GATED, problems.BEYOND_THE_TREE, problems.ONE_LOG_EACH),
-            *(problems.DATABASE_UNAVAILABLE, *_EVERYWHERE),
-        ),
+        **_checkpoint_problems("/checkpoint"),
     },
+}
+WITNESSED: dict[str, Any] = CHECKPOINT | {
+    "operation_id": "witnessed_checkpoint",
+    "summary": "The newest checkpoint that enough witnesses have cosigned",
+    "description": (
+        "As `/checkpoint`, with the cosignatures (c2sp.org/tlog-cosignature) of a quorum of the log's witnesses; some "
+        "seconds older. Not found where the log has no witnesses, or they have cosigned nothing yet."
+    ),
+    "responses": {**_text("A signed note.", NOTE), **_checkpoint_problems("/witnessed-checkpoint")},
 }
 TILE: dict[str, Any] = {
     "operation_id": "tile",

@@ -7,16 +7,23 @@ from typing import Final
 from django.db import DatabaseError, DataError
 
 from core import problems, replica
+from core.env import Env
 from core.problems import ProblemError
 from ledger import reading, runtime, shards
 from ledger.domain import form
 from ledger.domain.form import CheckCharacterError, MalformedNumberError
 from ledger.log import Connection, Interiors, LogError
 from ledger.rows import RowError
+from ledger.witnessed import Watch, Witnessed
 
 KNOWN: Final = Interiors()
 """Hashes of the log that this process needed lately."""
+WATCH: Final = Watch()
+"""The newest witnessed checkpoint."""
 verifier = lru_cache(1)(runtime.verifier)  # the same object each time: it is what a verified checkpoint is known by
+
+
+policy = lru_cache(1)(runtime.policy)
 
 
 def number(text: str) -> str:
@@ -33,6 +40,12 @@ def number(text: str) -> str:
     except MalformedNumberError:
         raise ProblemError(problems.UNKNOWN_NUMBER) from None
     return canonical
+
+
+def witnessed(connection: Connection, env: Env) -> Witnessed | None:
+    """The newest witnessed checkpoint, if there are witnesses and one has a quorum; LogError where it does not fit."""
+    given = policy(env)
+    return None if given is None else WATCH.newest(connection, verifier(env), given)
 
 
 def asked[T](read: Callable[[Connection], T], *, newest: bool = False) -> T:

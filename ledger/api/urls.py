@@ -7,6 +7,7 @@ from ledger.api.numbers import BarcodeViewSet, TrackingNumberViewSet
 
 urlpatterns = [
     path("checkpoint", views.CheckpointView.as_view()),
+    path("witnessed-checkpoint", views.WitnessedView.as_view()),
     path("tile/<path:path>", views.TileView.as_view()),
     path("v1/tracking-numbers/<str:number>", TrackingNumberViewSet.as_view({"get": "retrieve"})),
     path("v1/tracking-numbers/<str:number>/barcode.svg", BarcodeViewSet.as_view({"get": "svg"})),

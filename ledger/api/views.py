@@ -17,11 +17,12 @@ from core import problems
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from core.problems import ProblemError
-from ledger import across, reading
+from ledger import across, reading, witnessed
 from ledger.api import access, contract, reads
 from ledger.domain import tiles
 from ledger.domain.tiles import WIDTH, TilePathError
 from ledger.log import Connection
+from ledger.reading import Published
 from ledger.shards import coordinated
 
 TEXT = "text/plain; charset=utf-8"
@@ -75,14 +76,35 @@ class CheckpointView(LogView):
     def get(self, request: Request) -> HttpResponse:
         """Give the checkpoint."""
         _one_log()
-        key = reads.verifier(settings.ENV)
         return self.answer(
             request,
-            lambda found: reading.checkpoint(found, key).encode(),
+            self.read,
             TEXT,
             cache=_visibility(0) | _FOR_A_MOMENT,
             newest=True,  # whoever follows the log must not see it shrink
         )
+
+    def read(self, connection: Connection) -> bytes:
+        """The note, with the cosignatures that there are of it already."""
+        tree, text = reading.checkpoint(connection, reads.verifier(settings.ENV))
+        policy = reads.policy(settings.ENV)
+        return (text if policy is None else text + witnessed.lines(connection, policy, tree)).encode()
+
+
+class WitnessedView(CheckpointView):
+    """The newest signed tree head that enough witnesses have cosigned."""
+
+    @extend_schema(**contract.WITNESSED)
+    def get(self, request: Request) -> HttpResponse:
+        """Give the checkpoint."""
+        return super().get(request)
+
+    def read(self, connection: Connection) -> bytes:
+        """The note; BeyondTreeError where there is none."""
+        found = reads.witnessed(connection, settings.ENV)
+        if found is None:
+            raise reading.BeyondTreeError
+        return found.note.encode()
 
 
 class TileView(LogView):
@@ -125,7 +147,9 @@ class ProofView(LogView):
         def read(connection: Connection) -> bytes:
             if coordinated():
                 return across.inclusion(connection, wanted).encode()
-            return reading.inclusion(connection, reads.verifier(settings.ENV), wanted, reads.KNOWN).encode()
+            key, found = reads.verifier(settings.ENV), reads.witnessed(connection, settings.ENV)
+            earlier = None if found is None else Published(found.size, found.root, found.signature, found.lines)
+            return reading.inclusion(connection, key, wanted, reads.KNOWN, earlier).encode()
 
         return self.answer(request, read, TEXT, cache={"no_store": True})
 

@@ -35,25 +35,29 @@ class NoteError(ValueError):
 class VerifierKey:
     """The public half of a log's key, and the log's name: what an auditor needs, and all that he trusts."""
 
+    kind = _ED25519
+    """The signature type, one byte; a witness's is another (ledger.domain.cosignature)."""
+
     def __init__(self, name: str, public: bytes) -> None:
         if not _NAME.fullmatch(name):
             raise NoteError("A key's name has 1 to 255 characters, no space and no plus.")
         if len(public) != _KEY_BYTES:
             raise NoteError(f"An Ed25519 public key has {_KEY_BYTES} bytes.")
         self.name = name
-        self.id = sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
-        self._encoded = _ED25519 + public
+        self.public = public
+        self._encoded = self.kind + public
+        self.id = sha256(name.encode() + b"\n" + self._encoded).digest()[:4]
         self._public = Ed25519PublicKey.from_public_bytes(public)
 
     def __str__(self) -> str:
-        """``name+key id in hex+base64(0x01 and the public key)``."""
+        """``name+key id in hex+base64(signature type and the public key)``."""
         return f"{self.name}+{self.id.hex()}+{_base64(self._encoded)}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a verifier key; NoteError where it is none."""
         name, identity, encoded = _parts(text, "A verifier key is written name+id+base64.")
-        key = cls(name, _unwrap(encoded))
+        key = cls(name, _unwrap(encoded, cls.kind))
         _check_id(key, identity)
         return key
 
@@ -87,7 +91,7 @@ class SignerKey:
         if not text.startswith(_PRIVATE):
             raise NoteError(form)
         name, identity, encoded = _parts(text.removeprefix(_PRIVATE), form)
-        key = cls(name, _unwrap(encoded))
+        key = cls(name, _unwrap(encoded, _ED25519))
         _check_id(key.verifier, identity)
         return key
 
@@ -115,7 +119,22 @@ class Checkpoint(NamedTuple):
 
 def write(checkpoint: Checkpoint, key: VerifierKey, signature: bytes) -> str:
     """A checkpoint with its signature, as a note."""
-    return f"{checkpoint.text}\n{_DASH}{key.name} {_base64(key.id + signature)}\n"
+    return f"{checkpoint.text}\n{line(key, signature)}"
+
+
+def line(key: VerifierKey, signature: bytes) -> str:
+    """A line with a signature, as it stands below a note's blank line."""
+    return f"{_DASH}{key.name} {_base64(key.id + signature)}\n"
+
+
+def signatures(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """A note's text, and its signatures, of which none was verified: name, key id, the rest.
+
+    Raises:
+        NoteError: it is no note.
+    """
+    text, lines = _split(note)
+    return text, [_signature(each) for each in lines]
 
 
 def read(note: str, key: VerifierKey) -> tuple[Checkpoint, bytes]:
@@ -124,10 +143,9 @@ def read(note: str, key: VerifierKey) -> tuple[Checkpoint, bytes]:
     Raises:
         NoteError: not a checkpoint of the log that ``key`` names, or not signed by it.
     """
-    text, signatures = _split(note)
+    text, given = signatures(note)
     found = None
-    for line in signatures:
-        name, identity, signature = _signature(line)
+    for name, identity, signature in given:
         if (name, identity) == (key.name, key.id):
             key.verify(text, signature)
             found = signature
@@ -173,10 +191,10 @@ def _parts(text: str, form: str) -> tuple[str, str, str]:
     return name, identity, encoded
 
 
-def _unwrap(encoded: str) -> bytes:
+def _unwrap(encoded: str, kind: bytes) -> bytes:
     key = _unbase64(encoded)
-    if key[:1] != _ED25519:
-        raise NoteError("The key is not an Ed25519 key (type 1).")
+    if key[:1] != kind:
+        raise NoteError(f"The key is not an Ed25519 key of type {kind[0]}.")
     return key[1:]
 
 

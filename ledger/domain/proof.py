@@ -5,7 +5,8 @@ import binascii
 import re
 from typing import NamedTuple
 
-from ledger.domain import note
+from ledger.domain import cosignature, note
+from ledger.domain.cosignature import Policy
 from ledger.domain.merkle import HASH_BYTES, ProofError, verify_inclusion
 from ledger.domain.note import Checkpoint, NoteError, VerifierKey
 
@@ -51,17 +52,26 @@ def read(text: str) -> Proof:
     return Proof(int(index[1]), [_decode(line, HASH_BYTES) for line in lines], checkpoint)
 
 
-def verify(text: str, key: VerifierKey, leaf: bytes) -> tuple[int, Checkpoint]:
+def verify(text: str, key: VerifierKey, leaf: bytes, policy: Policy | None = None) -> tuple[int, Checkpoint]:
     """Check a proof with nothing but the log's verifier key and a leaf hash; returns the leaf's index, and the tree.
 
+    Args:
+        text: of the proof.
+        key: the log's.
+        leaf: its hash.
+        policy: whose cosignatures the checkpoint must have, too.
+
     Raises:
-        ProofError: it is malformed, not signed by the key, or does not hold the leaf.
+        ProofError: it is malformed, not signed by the key, not cosigned by enough witnesses, or does not hold the leaf.
     """
     proof = read(text)
     try:
         checkpoint, _ = note.read(proof.checkpoint, key)
+        witnesses = len(cosignature.found(proof.checkpoint, policy.keys)) if policy else 0
     except NoteError as error:
         raise ProofError(str(error)) from error
+    if policy and witnesses < policy.quorum:
+        raise ProofError(f"{witnesses} of the witnesses have cosigned the checkpoint, not {policy.quorum}.")
     verify_inclusion(proof.leaf_index, checkpoint.size, leaf, proof.hashes, checkpoint.root)
     return proof.leaf_index, checkpoint
 

@@ -223,6 +223,8 @@ def test_every_metric_that_is_declared_is_scraped_and_no_other(running: Service)
     scraped = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     declared = {name: kind for name, kind, _ in metrics.declared()}
     assert declared.pop("tracking_check_age_seconds") == "gauge", "there was no check yet"
+    for name in [name for name in declared if name.startswith("tracking_witness")]:
+        assert declared.pop(name) == "gauge", "there are no witnesses; tests/api/test_witnessed.py has some"
     assert scraped == declared
 
 

@@ -40,7 +40,13 @@ ALWAYS_OPEN = {
     "/v1/validate/3K9M7QX2PZ4MYIDT",
 }
 """What is open to everybody; static files are too, which no route serves."""
-OPEN_BY_DEFAULT = {"/next-tracking-number", "/next-tracking-number/", "/checkpoint", "/tile/0/000"}
+OPEN_BY_DEFAULT = {
+    "/next-tracking-number",
+    "/next-tracking-number/",
+    "/checkpoint",
+    "/witnessed-checkpoint",
+    "/tile/0/000",
+}
 """What is closed by ISSUANCE_REQUIRES_KEY and LOG_ACCESS."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 WRONG = bearer(f"tna_1_{'0' * 32}")

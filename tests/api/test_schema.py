@@ -66,6 +66,7 @@ DESCRIBED: dict[str, set[problems.Problem]] = {
     | {problems.IDEMPOTENCY_KEY_REUSED, problems.QUOTA_EXCEEDED, problems.OVERLOADED, problems.SHUTTING_DOWN}
     | {problems.ISSUING_REFUSED, problems.RESTORED_DATABASE, problems.ISSUES_ELSEWHERE},
     "GET /checkpoint": GATED,
+    "GET /witnessed-checkpoint": GATED,
     "GET /tile/{path}": GATED | {problems.MALFORMED_TILE_PATH},
     # A key that is bound to another customer is answered as if there were nothing.
     "GET /v1/customers/{customer_id}/stats": COUNTED

@@ -16,7 +16,7 @@ from core.env import SettingsError, load
 from ledger import publication, publication_bucket, runtime, standby
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import WIDTH, Place, Tile
-from ledger.publication import CHECKPOINT, Publication, PublicationAwayError, PublicationError
+from ledger.publication import CHECKPOINT, WITNESSED, Publication, PublicationAwayError, PublicationError
 from tests.support.store import BUCKET, Fault, Request, Store, store
 
 KINDS = ("a folder", "a bucket")
@@ -100,6 +100,16 @@ def test_a_checkpoint_takes_the_place_of_the_one_that_was_read(kind: Kind) -> No
     assert one.read_checkpoint() == "third"
     kind.open().replace_checkpoint("third", "fourth")
     assert one.read_checkpoint() == "fourth"
+
+
+def test_the_witnessed_checkpoint_is_replaced_and_leaves_the_newest_alone(kind: Kind) -> None:
+    place = kind.open()
+    place.replace_checkpoint(None, "newest")
+    for text in ("witnessed", "witnessed later"):
+        kind.open().write_witnessed(text)
+        assert kind.objects() == {CHECKPOINT: b"newest", WITNESSED: text.encode()}
+    place.replace_checkpoint("newest", "newer")
+    assert kind.objects() == {CHECKPOINT: b"newer", WITNESSED: b"witnessed later"}
 
 
 @pytest.mark.parametrize("before", [None, "first", "third"])

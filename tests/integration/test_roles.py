@@ -59,6 +59,7 @@ UPDATES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "block_cursor": ("last_serial", "closed"),
         "run": ("last_serial", "leaves"),
+        "witness": ("asked_at", "answered_at", "asked", "failed", "size", "trouble", "alarm"),
     },
     "auditor": {},
     "reporter": {"rollup_state": ("leaves", "time_zone"), "daily_usage": ("count",), "daily_total": ("count",)},

@@ -83,6 +83,30 @@ BAD_ROWS = {
         "INSERT INTO customer_key (key_id, fact, fingerprint) VALUES (1, 'used', 'a')",
         "fingerprint_is_sha256",
     ),
+    "a cosignature of nothing": (
+        "INSERT INTO cosignature VALUES (0, 1, sha256(''), repeat('a', 64)::bytea, repeat('a', 64)::bytea, 'w')",
+        "cosigned_has_leaves",
+    ),
+    "a cosignature before there was time": (
+        "INSERT INTO cosignature VALUES (1, -1, sha256(''), repeat('a', 64)::bytea, repeat('a', 64)::bytea, 'w')",
+        "cosigned_at_is_a_time",
+    ),
+    "a cosignature of a short root": (
+        "INSERT INTO cosignature VALUES (1, 1, 'a', repeat('a', 64)::bytea, repeat('a', 64)::bytea, 'w')",
+        "cosigned_root_is_sha256",
+    ),
+    "a cosignature without its time in place": (
+        "INSERT INTO cosignature VALUES (1, 1, sha256(''), repeat('a', 64)::bytea, repeat('a', 72)::bytea, 'w')",
+        "cosignatures_are_ed25519",
+    ),
+    "a witness that failed more often than it was asked": (
+        "INSERT INTO witness (witness, asked, failed) VALUES ('w', 1, 2)",
+        "failed_of_asked",
+    ),
+    "a witness that knows less than nothing": (
+        "INSERT INTO witness (witness, size) VALUES ('w', -1)",
+        "witness_knows_a_size",
+    ),
     "a part without leaves": (
         "INSERT INTO rollup_part (first_leaf, end_leaf, time_zone) VALUES (7, 7, 'UTC')",
         "part_has_leaves",

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.domain import bundle, merkle, note, tiles
+from ledger.domain import bundle, cosignature, merkle, note, tiles
+from ledger.domain.cosignature import Cosignature, WitnessKey
 from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, SignerKey, VerifierKey
 from ledger.domain.tiles import ENTRIES, Tile
@@ -133,9 +135,9 @@ def proven(outcome: subprocess.CompletedProcess[str]) -> bool:
     return says
 
 
-def test_the_document_has_four_programs() -> None:
+def test_the_document_has_five_programs() -> None:
     names = re.findall(r"^```python\n# (\w+\.py): ", DOCUMENT, flags=re.MULTILINE)
-    assert names == ["tlog.py", "receipt.py", "consistency.py", "audit.py"]
+    assert names == ["tlog.py", "receipt.py", "consistency.py", "quorum.py", "audit.py"]
 
 
 def test_the_entry_shown_has_the_leaf_hash_shown() -> None:
@@ -264,6 +266,38 @@ def test_a_signed_log_in_which_a_number_was_issued_twice_is_not_proven(run: Run,
     first, second, *_ = bundle.read((mirror / "tile" / Tile(ENTRIES, 0).path).read_bytes())
     rewrite(mirror, 1, second, first)
     assert "was issued twice, the second time as leaf 1" in run("audit.py", VKEY, mirror.as_uri()).stderr
+
+
+def test_a_quorum_is_proven_by_as_many_witnesses_as_have_cosigned_and_no_more(
+    log: Log, run: Run, tmp_path: Path
+) -> None:
+    text = log.proof.partition("\n\n")[2]
+    body, keys = text.rpartition("\n\n")[0] + "\n", []
+    for seed in range(3):
+        private = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+        keys.append(WitnessKey(f"witness.test/{seed}", private.public_key().public_bytes_raw()))
+        if seed < 2:
+            given = Cosignature(1_795_000_000, private.sign(cosignature.message(body, 1_795_000_000).encode()))
+            text += note.line(keys[-1], given.data)
+    file, first, second, third = kept(tmp_path, text), *map(str, keys)
+    outcome = run("quorum.py", file, VKEY, 2, first, second, third)
+    assert proven(outcome), outcome.stderr
+    assert "witness.test/0 at 2026-11-18T" in outcome.stdout
+    for quorum, named in ((3, (first, second, third)), (2, (first, third)), (0, (third,)), (2, (first, first))):
+        assert "have cosigned, not" in run("quorum.py", file, VKEY, quorum, *named).stderr
+    same = str(WitnessKey("witness.test/again", keys[0].public))
+    assert not proven(run("quorum.py", file, VKEY, 2, first, same))
+    stranger = str(WitnessKey(keys[0].name, keys[2].public))
+    assert not proven(run("quorum.py", file, VKEY, 1, stranger))
+    assert "was altered" in run("quorum.py", file, VKEY, 1, VKEY).stderr
+    whole = log.proof.partition("\n\n")[0] + "\n\n" + text
+    assert proven(run("receipt.py", VKEY, log.answer.document["leaf_hash"], kept(tmp_path, whole)))
+    lines = text.split("\n")
+    for at in (1, 2, *range(4, len(lines) - 1)):
+        line = lines[at]
+        altered = "7" if at == 1 else line[:-6] + ("A" if line[-6] != "A" else "B") + line[-5:]
+        changed = kept(tmp_path, "\n".join([*lines[:at], altered, *lines[at + 1 :]]))
+        assert not proven(run("quorum.py", changed, VKEY, 2, first, second)), line
 
 
 def test_our_own_commands_agree_and_need_no_database(log: Log, mirror: Path, tmp_path: Path) -> None:

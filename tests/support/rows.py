@@ -26,6 +26,10 @@ INSERTS = {
     "run": "INSERT INTO public.run (first_leaf, first_serial, last_serial, leaves) VALUES (0, 1, 1, 1)",
     "tile": "INSERT INTO public.tile (position, level, hashes) VALUES (0, 0, decode(repeat('12', 8192), 'hex'))",
     "checkpoint": "INSERT INTO public.checkpoint (size, signature) VALUES (1, decode(repeat('34', 64), 'hex'))",
+    "cosignature": """
+        INSERT INTO public.cosignature (size, cosigned_at, root, signature, cosignature, witness)
+        VALUES (1, 1795000000, sha256(''), decode(repeat('34', 64), 'hex'), decode(repeat('56', 64), 'hex'), 'w')""",
+    "witness": "INSERT INTO public.witness (witness) VALUES ('w')",
     "rollup_state": "INSERT INTO public.rollup_state DEFAULT VALUES",
     "daily_usage": """
         INSERT INTO public.daily_usage (count, day, weight_band, customer_tag, origin, destination)
@@ -69,6 +73,8 @@ KEYS = {
     "run": "first_serial",
     "tile": "position",
     "checkpoint": "size",
+    "cosignature": "size",
+    "witness": "witness",
     "rollup_state": "singleton",
     "daily_usage": "customer_tag",
     "daily_total": "day",
@@ -85,13 +91,13 @@ KEYS = {
 TABLES = tuple(INSERTS)
 ISSUING = (*TABLES[:5], "customer_key")
 """Written by the application."""
-LOG = TABLES[5:10]
+LOG = TABLES[5:12]
 """Written by the sealer."""
-REPORTS = TABLES[10:18]
+REPORTS = TABLES[12:20]
 """Written by the reporter; those that are in none of these by the owner."""
 COUNTS = ("rollup_state", "daily_usage", "daily_total", "rollup_part", "rollup_part_usage")
 """Those of the reporter that can be made anew, and so may change."""
-GROWING = ("tree_state", "block_cursor", "run", "api_key")
+GROWING = ("tree_state", "block_cursor", "run", "witness", "api_key")
 """Those whose rows change as the log grows or a key is used, and are never removed."""
 APPEND_ONLY = tuple(table for table in TABLES if table not in {*GROWING, *COUNTS})
 

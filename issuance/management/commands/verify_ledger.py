@@ -72,6 +72,8 @@ class Command(BaseCommand):
             f"{verdict.leaves} leaves, {verdict.tiles} full tiles and {verdict.checkpoints} checkpoints checked in "
             f"{seconds:.1f} s, {verdict.leaves / seconds:,.0f} leaves/s."
         )
+        if verdict.cosignatures:
+            self.stdout.write(f"{verdict.cosignatures} cosignatures of witnesses checked.")
         if verdict.unsealed is not None:
             self.stdout.write(f"{verdict.unsealed} events are not sealed yet.")
         for fault in verdict.faults:
