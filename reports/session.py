@@ -25,6 +25,8 @@ class Turn(IntEnum):
     """Recomputing the leaves of a day."""
     REBUILDING = 3
     """Making the counts anew."""
+    ACCOUNTING = 4
+    """Accounting for the numbers of a day."""
 
 
 _SETTINGS: Final = {REPORTER_ROLE: "DATABASE_REPORTER_URL", OWNER_ROLE: "DATABASE_OWNER_URL"}

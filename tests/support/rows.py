@@ -46,6 +46,10 @@ INSERTS = {
     "ledger_check": """
         INSERT INTO public.ledger_check (id, first_leaf, end_leaf, faults) OVERRIDING SYSTEM VALUE
         VALUES (1, 0, 1, '{}')""",
+    "number_account": """
+        INSERT INTO public.number_account (id, leased, issued, burned, held, end_block, closed_issued, wrong,
+            open_blocks, faults) OVERRIDING SYSTEM VALUE
+        VALUES (1, 1024, 1, 1023, 0, 1, 1, 0, '{}', '{}')""",
 }
 """A row for each table; those of ``BORN`` are there from the migration on, so these are always refused."""
 BORN = ("tree_state", "rollup_state")
@@ -71,6 +75,7 @@ KEYS = {
     "daily_report": "size",
     "daily_correction": "first_leaf",
     "ledger_check": "first_leaf",
+    "number_account": "end_block",
 }
 """A column that nobody may change."""
 
