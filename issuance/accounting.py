@@ -4,24 +4,22 @@ Beside the sums it finds what must not be there: events in blocks that were neve
 that of their serial. Both can only have been put there around the service.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import Final, NamedTuple
 
-from issuance.domain.account import Block, Closed, Figures, Tally, Writers, nothing
+from issuance.domain.account import Block, Closed, Figures, Recount, Tally, Writers, nothing
 from issuance.domain.number import Numbering
+from issuance.misplaced import Faults, Misplaced
 from issuance.registry import NOBODY
-from ledger.domain.form import NumberError
-from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE, BLOCKS_PER_SHARD, block_of, first_block, first_serial
+from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE, BLOCKS_PER_SHARD, first_block, first_serial
 from ledger.log import Connection
 from ledger.writers import LOCKED
 
-MOST_FAULTS: Final = 20
-"""Events that are named; the others are counted."""
 _BLOCKS_AT_ONCE: Final = 64
-_ANY_SERIAL: Final = (-(1 << 63), (1 << 63) - 1)
+_FIRST, _LAST = -(1 << 63), (1 << 63) - 1
+"""What PostgreSQL could have as a serial."""
 
 # One statement: its snapshot is older than what it reads of the locks, so a writer of a block that it shows is alive or
 # gone, and never still to come.
@@ -45,8 +43,6 @@ _BLOCKS: Final = f"""
      ORDER BY b.id"""  # noqa: S608  # constants
 _SOME: Final = _BLOCKS.format("id = ANY(%s)")
 _NEXT: Final = _BLOCKS.format("id BETWEEN %s AND %s")
-_STRAYS: Final = "SELECT serial, number FROM issuance_event WHERE serial BETWEEN %s AND %s ORDER BY serial LIMIT %s"
-_COUNT: Final = "SELECT count(*) FROM issuance_event WHERE serial BETWEEN %s AND %s"
 
 
 class Noted(NamedTuple):
@@ -74,7 +70,7 @@ class Account(NamedTuple):
         all: whether no block is left to be looked at.
         looked_at: events that were read.
         wrong: how many events, or sums, are not as they must be.
-        faults: a sentence for each of these, but for those beyond MOST_FAULTS.
+        faults: a sentence for each of these, as far as they are named.
     """
 
     figures: Figures
@@ -112,141 +108,80 @@ def account(
         psycopg.Error: the database failed; nothing is said.
     """
     begin = before or nothing(shard)
-    stop = first_block(shard) + BLOCKS_PER_SHARD
-    ((highest, alive),) = connection.execute(_WRITERS, [begin.end, stop - 1]).fetchall()
-    known = begin.end - 1 if highest is None else highest
+    ((highest, locks),) = connection.execute(_WRITERS, [begin.end, _end(shard) - 1]).fetchall()
+    known, alive = begin.end - 1 if highest is None else highest, {*locks} - {NOBODY}
+    faults = Faults()
+    recount = Recount(nothing(shard) if noted is None else noted.closed)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        found = _Accounting(connection, numbering, shard, begin, sorted({*alive} - {NOBODY}), known)
-        return found.run(stop, most, noted, each, progress)
+        given = {"open": list(begin.open), "end": begin.end, "known": known, "alive": list(alive)}
+        writers = Writers(known, alive, dict(connection.execute(_FRONTS, given).fetchall()))
+        found = _Pass(connection, Misplaced(connection, numbering, faults), begin, shard)
+        expected = len(begin.open) + known + 1 - begin.end
+        for block, leased_at in found.blocks(most):
+            each(Detail(block.id, block.writer, leased_at, found.tally.add(block, holds=writers.hold(block))))
+            recount.see(block)
+            progress(found.done, max(found.done, expected))
+    if noted is not None and not recount.same(shard):
+        faults.add(
+            f"The blocks that were closed by {noted.counted_at:%Y-%m-%d %H:%M} UTC were {noted.closed.blocks(shard):,} "
+            f"with {noted.closed.issued:,} events, and are {recount.blocks:,} with {recount.issued:,} now: rows were "
+            "inserted or removed since."
+        )
+    return Account(
+        *(found.tally.figures, found.tally.closed, found.complete, found.events, faults.wrong, faults.sentences())
+    )
 
 
-class _Accounting:
-    """One pass over blocks, in their order."""
+class _Pass:
+    """Reads blocks: those that were left open, then the others by their ids, and has their events looked at.
 
-    def __init__(
-        self, connection: Connection, numbering: Numbering, shard: int, begin: Closed, alive: list[int], known: int
-    ) -> None:
+    Attributes:
+        tally: of what was read; whoever reads adds to it.
+        done: how many blocks were read.
+        events: how many events they have.
+        complete: whether there was nothing more.
+    """
+
+    def __init__(self, connection: Connection, misplaced: Misplaced, begin: Closed, shard: int) -> None:
+        self.tally = Tally(begin, shard)
+        self.done = self.events = 0
+        self.complete = False
         self._connection = connection
-        self._numbering = numbering
-        self._shard = shard
+        self._misplaced = misplaced
         self._begin = begin
-        given = {"open": list(begin.open), "end": begin.end, "known": known, "alive": alive}
-        self._writers = Writers(known, frozenset(alive), dict(connection.execute(_FRONTS, given).fetchall()))
-        self._tally = Tally(begin, shard)
-        self._looked_at = 0
-        self._wrong = 0
-        self._faults: list[str] = []
-        self._noted: tuple[int, int] = (0, 0)
+        self._shard = shard
 
-    def run(
-        self,
-        stop: int,
-        most: int | None,
-        noted: Noted | None,
-        each: Callable[[Detail], None],
-        progress: Callable[[int, int], None],
-    ) -> Account:
-        """Go through the blocks up to ``stop``."""
-        expected = len(self._begin.open) + max(0, self._writers.known + 1 - self._begin.end)
-        done, at, closed = 0, self._begin.end, None if noted is None else noted.closed
-        again, complete = frozenset(() if closed is None else closed.open), True
-        with closing(self._blocks(stop)) as blocks:
-            for block, leased_at in blocks:
-                if block.id > at:
-                    self._strays(first_serial(at), first_serial(block.id) - 1)
-                at = max(at, block.id + 1)
-                figures = self._tally.add(block, holds=self._writers.hold(block))
-                if closed is not None and block.id < closed.end and block.id not in again:
-                    self._noted = self._noted[0] + 1, self._noted[1] + block.issued
-                each(Detail(block.id, block.writer, leased_at, figures))
-                done += 1
-                progress(done, max(done, expected))
-                # What lies beyond an id that is not leased is looked at again, so nothing would be gained by stopping.
-                if most is not None and done >= most + len(self._begin.open) and self._tally.closed.end == at:
-                    complete = False
-                    break
-        if complete:
-            self._strays(first_serial(at), _ANY_SERIAL[1])
-            self._strays(_ANY_SERIAL[0], first_serial(first_block(self._shard)) - 1)
-        if noted is not None:
-            self._compare(noted)
-        return self._account(complete=complete)
-
-    def _account(self, *, complete: bool) -> Account:
-        faults = self._faults
-        if self._wrong > len(faults):
-            faults = [*faults, f"{self._wrong - len(faults):,} more are not named."]
-        return Account(self._tally.figures, self._tally.closed, complete, self._looked_at, self._wrong, faults)
-
-    def _blocks(self, stop: int) -> Generator[tuple[Block, datetime]]:
+    def blocks(self, most: int | None) -> Iterator[tuple[Block, datetime]]:
+        """Each, and when it was leased; of those that were not left open, ``most`` or some more."""
         for some in batched(sorted(self._begin.open), _BLOCKS_AT_ONCE):
             yield from self._read(_SOME, [list(some)])
-        at = self._begin.end
-        while True:
-            last = None
-            for last in self._read(_NEXT, [at, stop - 1]):  # noqa: B007  # where to go on
-                yield last
-            if last is None:
+        at, enough = self._begin.end, None if most is None else self._begin.end + most
+        # What lies beyond an id that is not leased is looked at again, so there it is no use to stop.
+        while enough is None or at < enough or self.tally.closed.end < at:
+            before = at
+            for block, leased_at in self._read(_NEXT, [at, _end(self._shard) - 1]):
+                if block.id > at:
+                    self._misplaced.strays(first_serial(at), first_serial(block.id) - 1)
+                at = block.id + 1
+                yield block, leased_at
+            if at == before:
+                self.complete = True
+                self._misplaced.strays(first_serial(at), _LAST)
+                self._misplaced.strays(_FIRST, first_serial(first_block(self._shard)) - 1)
                 return
-            at = last[0].id + 1
 
-    def _read(self, statement: str, given: Sequence[object]) -> Generator[tuple[Block, datetime]]:
+    def _read(self, statement: str, given: Sequence[object]) -> Iterator[tuple[Block, datetime]]:
         for block, writer, leased_at, serials, numbers in self._connection.execute(statement, given).fetchall():
+            self.done += 1
             if serials is None:
                 yield Block(block, writer, 0, None), leased_at
                 continue
-            self._check(serials, numbers)
+            self.events += len(serials)
+            self._misplaced.check(serials, numbers)
             yield Block(block, writer, len(serials), serials[-1]), leased_at
 
-    def _check(self, serials: Sequence[int], numbers: Sequence[str]) -> None:
-        """Compare each number with the one that its serial has."""
-        self._looked_at += len(serials)
-        encode = self._numbering.encode
-        for serial, number in zip(serials, numbers, strict=True):
-            try:
-                right = encode(serial, number[11:13], number[13:15])
-            except ValueError:
-                right = None  # there is no route in it
-            if number != right:
-                self._fault(lambda serial=serial, number=number: self._misplaced(serial, number))
 
-    def _misplaced(self, serial: int, number: str) -> str:
-        try:
-            decoded = self._numbering.decode(number).serial
-        except NumberError:
-            return f"Number {number} stands at serial {serial}, and is none that NUMBER_KEY gives."
-        leased = self._connection.execute("SELECT FROM number_block WHERE id = %s", [block_of(decoded)]).rowcount
-        return (
-            f"Number {number} stands at serial {serial}, and is that of serial {decoded}"
-            f"{'' if leased else f' in block {block_of(decoded)}, which was never leased'}."
-        )
-
-    def _strays(self, first: int, last: int) -> None:
-        """Name the events of serials that no block of the shard has."""
-        found = self._connection.execute(_STRAYS, [first, last, MOST_FAULTS]).fetchall()
-        for serial, number in found:
-            self._fault(
-                lambda serial=serial, number=number: (
-                    f"Number {number} (serial {serial}) lies in block {block_of(serial)}, which was never leased."
-                )
-            )
-        if len(found) == MOST_FAULTS:
-            ((count,),) = self._connection.execute(_COUNT, [first, last]).fetchall()
-            self._wrong += count - len(found)
-
-    def _compare(self, noted: Noted) -> None:
-        blocks, issued = noted.closed.blocks(self._shard), noted.closed.issued
-        if self._noted != (blocks, issued):
-            self._fault(
-                lambda: (
-                    f"The blocks that were closed by {noted.counted_at:%Y-%m-%d %H:%M} UTC were {blocks:,} with "
-                    f"{issued:,} events then, and are {self._noted[0]:,} with {self._noted[1]:,} now: rows were "
-                    "inserted or removed since."
-                )
-            )
-
-    def _fault(self, sentence: Callable[[], str]) -> None:
-        self._wrong += 1
-        if len(self._faults) < MOST_FAULTS:
-            self._faults.append(sentence())
+def _end(shard: int) -> int:
+    """The id behind a shard's last block."""
+    return first_block(shard) + BLOCKS_PER_SHARD

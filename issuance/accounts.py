@@ -7,7 +7,8 @@ from issuance.domain.account import Closed
 from ledger.log import Connection
 
 _NEWEST: Final = """
-    SELECT counted_at, end_block, open_blocks, closed_issued FROM number_account WHERE wrong = 0 ORDER BY id DESC LIMIT 1"""
+    SELECT counted_at, end_block, open_blocks, closed_issued
+      FROM number_account WHERE wrong = 0 ORDER BY id DESC LIMIT 1"""
 _NOTE: Final = """
     INSERT INTO number_account (leased, issued, burned, held, end_block, closed_issued, wrong, open_blocks, faults)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"""
@@ -22,6 +23,4 @@ def newest(connection: Connection) -> Noted | None:
 def note(connection: Connection, found: Account) -> None:
     """Write one down, for good."""
     closed = found.closed
-    connection.execute(
-        _NOTE, [*found.figures, closed.end, closed.issued, found.wrong, list(closed.open), found.faults]
-    )
+    connection.execute(_NOTE, [*found.figures, closed.end, closed.issued, found.wrong, list(closed.open), found.faults])

@@ -25,7 +25,7 @@ STATEMENT: Final = f"""
            e.high - (SELECT min(high) FROM search WHERE span = {MONTH}),
            extract(epoch FROM clock_timestamp() - (SELECT leased_at FROM number_block WHERE id = e.low))::float8
       FROM ends e"""  # noqa: S608  # constants
-"""Blocks up to the highest, those of the last day and month, and the age of the first; all null where none is leased."""
+"""Blocks up to the highest, those of the last day and month, and the age of the first; null where none is leased."""
 
 
 def given(shard: int) -> dict[str, int]:

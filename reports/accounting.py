@@ -1,4 +1,4 @@
-"""The nightly accounting: what became of each serial that was leased, of the blocks that were not closed by last night."""
+"""The nightly accounting: what became of the serials of all blocks that were not closed by last night."""
 
 import logging
 from typing import Final
@@ -9,7 +9,7 @@ from issuance.domain.number import Numbering
 from ledger.log import Connection
 
 MOST_BLOCKS: Final = 2_048
-"""Of a part, two million serials: some seconds. What was counted before a worker is killed need not be counted again."""
+"""Of a part, two million serials: some seconds, which is what a worker that is killed has counted for nothing."""
 
 logger = logging.getLogger(__name__)
 

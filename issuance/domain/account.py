@@ -37,10 +37,10 @@ class Block(NamedTuple):
 
 
 class Writers(NamedTuple):
-    """Who was issuing at a moment that lies before whatever is said of their blocks.
+    """Who was issuing, as it was found before anything was read of their blocks.
 
     Attributes:
-        known: the highest block that had been leased before anybody was looked for. Who leased one above it is not known.
+        known: the highest block that was leased by then; who leased one above it is not known.
         alive: those whose sessions lived.
         fronts: the highest block of each of them that has events.
     """
@@ -119,3 +119,22 @@ class Tally:
     def closed(self) -> Closed:
         """What need not be looked at again."""
         return Closed(self._end, tuple(self._open), self._closed_issued)
+
+
+class Recount:
+    """Counts again what was closed, while all blocks are looked at: it can't have become more or less."""
+
+    def __init__(self, closed: Closed) -> None:
+        self.blocks = self.issued = 0
+        self._closed = closed
+        self._open = frozenset(closed.open)
+
+    def see(self, block: Block) -> None:
+        """Count a block, if it is one of them."""
+        if block.id < self._closed.end and block.id not in self._open:
+            self.blocks += 1
+            self.issued += block.issued
+
+    def same(self, shard: int) -> bool:
+        """Whether all is as it was."""
+        return (self.blocks, self.issued) == (self._closed.blocks(shard), self._closed.issued)

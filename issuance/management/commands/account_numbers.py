@@ -96,13 +96,14 @@ class Command(BaseCommand):
     def _sums(self, found: Account, space: Space, seconds: float) -> None:
         leased, issued, burned, held = found.figures
         self.stdout.write(
-            f"leased {leased:,} = issued {issued:,} + burned {burned:,} + held {held:,} ({leased // BLOCK_SIZE:,} blocks)"
+            f"leased {leased:,} = issued {issued:,} + burned {burned:,} + held {held:,}, in {leased // BLOCK_SIZE:,} "
+            "blocks."
         )
         date = space.runs_out(datetime.now(UTC))
         when = f"on {date:%Y-%m-%d}" if date else "not before the year 10000"
         self.stdout.write(
-            f"{space.used:,} of the shard's {SHARD_CAPACITY:,} serials are leased, {space.share:.4%}. At the rate of the "
-            f"last {MONTH} days, {space.rate:,.0f} a day, they run out {when}."
+            f"{space.used:,} of the shard's {SHARD_CAPACITY:,} serials are leased, {space.share:.4%}. At the rate of "
+            f"the last {MONTH} days, {space.rate:,.0f} a day, they run out {when}."
         )
         self.stdout.write(f"{found.looked_at:,} numbers compared with their serials in {seconds:.1f} s.")
         for fault in found.faults:
