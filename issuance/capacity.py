@@ -7,18 +7,20 @@ from issuance.domain.capacity import MONTH, Space
 from ledger.domain.serial import BLOCK_SIZE, BLOCKS_PER_SHARD, first_block
 
 # Blocks are leased in the order of their ids, so the first of the last days is found by halving: 26 look-ups by the
-# primary key, where an index by time would cost each lease something.
+# primary key, where an index by time would cost each lease something. Where ids are missing it ends all the same, since
+# each step leaves less: the half below `middle`, or what lies beyond the block that was found.
 STATEMENT: Final = f"""
     WITH RECURSIVE ends AS (
         SELECT min(id) AS low, max(id) + 1 AS high FROM number_block WHERE id BETWEEN %(first)s AND %(last)s),
     search AS (
         SELECT span, low, high FROM ends CROSS JOIN (VALUES (1), ({MONTH})) AS spans (span)
          UNION ALL
-        SELECT span, CASE WHEN b.recent THEN low ELSE b.id + 1 END, CASE WHEN b.recent THEN b.id ELSE high END
+        SELECT span, CASE WHEN b.recent THEN low ELSE b.id + 1 END, CASE WHEN b.recent THEN middle ELSE high END
           FROM search
+         CROSS JOIN LATERAL (SELECT low + (high - low) / 2 AS middle) AS half
          CROSS JOIN LATERAL (
                SELECT id, leased_at > clock_timestamp() - span * interval '1 day' AS recent FROM number_block
-                WHERE id >= low + (high - low) / 2 ORDER BY id LIMIT 1) AS b
+                WHERE id >= middle ORDER BY id LIMIT 1) AS b
          WHERE low < high)
     SELECT e.high - %(first)s,
            e.high - (SELECT min(high) FROM search WHERE span = 1),
