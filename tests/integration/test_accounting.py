@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import tracemalloc
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from tests.support import ledger
 from tests.support.accounts import Sums, account, night, nights
 from tests.support.bulk import numbers, orders, post
 from tests.support.commands import command
+from tests.support.filling import fill
 from tests.support.keys import make_key
 from tests.support.load import load
 from tests.support.processes import eventually
@@ -80,8 +82,9 @@ def unused(database: Database) -> int:
     """A serial that was leased and never issued."""
     with psycopg.connect(database.owner_url) as session:
         ((serial,),) = session.execute(
-            """SELECT min(serial) FROM number_block CROSS JOIN LATERAL generate_series(id << 10, (id << 10) + 1023) serial
-                WHERE NOT EXISTS (SELECT FROM issuance_event e WHERE e.serial = serial.serial)"""
+            """SELECT min(leased) FROM number_block CROSS JOIN generate_series(0, 1023) AS place,
+                      LATERAL (SELECT (id << 10) + place AS leased) AS l
+                WHERE NOT EXISTS (SELECT FROM issuance_event WHERE serial = leased)"""
         ).fetchall()
         return int(serial)
 
@@ -146,6 +149,31 @@ def test_a_killed_process_burns_what_its_blocks_had_left_and_an_idle_one_holds_i
     assert {each["writer"] for each in after.blocks.values() if each["held"]}.isdisjoint(mine.values())
     running.stop()
     assert account(copy).sums.held == 0
+
+
+def test_nothing_that_is_said_to_be_closed_while_numbers_are_issued_and_processes_killed_is_issued_later(
+    copy: Database, service: ServiceFactory
+) -> None:
+    running = service(copy, WEB_CONCURRENCY="4")
+
+    def kill(answered: int) -> None:
+        if answered % 1_000 == 500:
+            os.kill(running.worker_pids[0], signal.SIGKILL)
+
+    async def work() -> None:
+        busy = asyncio.create_task(load(running.port, 5_000, connections=64, on_answer=kill))
+        while not busy.done():
+            assert await asyncio.to_thread(night, copy) == []
+        await busy
+
+    asyncio.run(work())
+    assert len(nights(copy)) > 20
+    assert len({each.sums.issued for each in nights(copy)}) > 10, "it was issued meanwhile"
+    running.stop()
+    outcome = account(copy)
+    assert (outcome.code, outcome.faults) == (0, []), "what was closed has as many events as it had then"
+    assert outcome.sums.issued == ledger.count(copy.owner_url)
+    assert outcome.sums.held == 0
 
 
 def test_blocks_that_are_skipped_after_a_restore_are_burned(copy: Database) -> None:
@@ -286,7 +314,7 @@ def test_parts_of_any_size_give_the_same_and_each_is_noted(copy: Database) -> No
     assert [each.end for each in found] == sorted(each.end for each in found)
 
 
-def test_the_command_says_it_in_words_lists_blocks_on_demand_and_ends_with_0_or_1(origin: Gone, copy: Database) -> None:
+def test_the_command_says_it_in_words_lists_blocks_on_demand_and_ends_with_0_or_1(copy: Database) -> None:
     sums = account(copy).sums
     fine = command(copy, "account_numbers")
     assert (fine.returncode, fine.stderr) == (0, "")
@@ -324,7 +352,7 @@ def test_numbers_are_not_judged_by_another_key_than_theirs(
     assert refused.value.returncode == 2
 
 
-def test_without_a_ledger_or_a_database_it_ends_with_2(origin: Gone) -> None:
+def test_without_a_ledger_or_a_database_it_ends_with_2() -> None:
     empty = CLUSTER.database("nothing_in_it")
     postgres.create_database(CLUSTER.server.url(), empty.name)
     with pytest.raises(CommandError, match="has no ledger") as refused:
@@ -334,3 +362,20 @@ def test_without_a_ledger_or_a_database_it_ends_with_2(origin: Gone) -> None:
     with pytest.raises(CommandError, match="can't be read") as refused:
         account(empty)
     assert refused.value.returncode == 2
+
+
+def test_memory_does_not_grow_with_the_numbers() -> None:
+    own = CLUSTER.create()
+    fill(own, 40_960)
+    with psycopg.connect(own.owner_url, autocommit=True) as session:
+        session.execute("INSERT INTO number_block (id, writer) SELECT generate_series(0, 3999), 5")
+    peaks = []
+    with psycopg.connect(own.url, autocommit=True) as connection:
+        for most in (64, 64, 4_000):
+            tracemalloc.start()
+            found = accounting.account(connection, NUMBERS, 0, most=most)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert found.figures == (4_000 * BLOCK_SIZE, 40_960, 4_000 * BLOCK_SIZE - 40_960, 0)
+    assert peaks[2] < 1.1 * peaks[1], peaks
+    CLUSTER.drop(own)
