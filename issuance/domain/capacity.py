@@ -11,6 +11,7 @@ MONTH: Final = 30
 """Days over which the present rate is taken; of a younger shard, those that there were."""
 END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The last second that has a date here."""
+_LITTLE: Final = 0.0001
 
 
 class Space(NamedTuple):
@@ -32,6 +33,11 @@ class Space(NamedTuple):
     def share(self) -> float:
         """What is used of the shard's serials, 0 to 1."""
         return self.used / SHARD_CAPACITY
+
+    @property
+    def percent(self) -> str:
+        """The same as people read it."""
+        return f"{self.share:.2%}" if self.share >= _LITTLE else f"less than {_LITTLE:.2%}"
 
     @property
     def left(self) -> int:

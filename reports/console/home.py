@@ -19,7 +19,6 @@ _DAYS: Final = 30
 _WEEK: Final = 7
 _SLOW: Final = 10.0
 """Seconds that an event may wait for the sealer before the page says that something is wrong; it takes one at most."""
-_LITTLE: Final = 0.0001
 _ENOUGH: Final = 10_000
 """Numbers, below which the database is mostly what it was when it was empty."""
 
@@ -81,7 +80,7 @@ def _serials(space: Space, found: Accounted | None) -> dict[str, Any]:
     runs_out = space.runs_out(datetime.now(UTC))
     return {
         "used": f"{space.used:,}",
-        "percent": f"{space.share:.2%}" if space.share >= _LITTLE else "less than 0.01%",
+        "percent": space.percent,
         "capacity": f"{SHARD_CAPACITY:,}",
         "rate": f"{space.rate:,.0f}" if space.rate else None,
         "month": MONTH,

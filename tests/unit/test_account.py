@@ -151,4 +151,6 @@ def test_the_last_date_is_one_before_the_year_10000() -> None:
 
 def test_a_shard_that_is_used_up_runs_out_now() -> None:
     assert Space(SHARD_CAPACITY, 1024, 1024, 1e9).runs_out(NOW) == NOW
-    assert Space(SHARD_CAPACITY, 1024, 1024, 1e9).share == 1
+    assert Space(SHARD_CAPACITY, 1024, 1024, 1e9).percent == "100.00%"
+    assert Space(SHARD_CAPACITY // 8, 1024, 1024, 1e9).percent == "12.50%"
+    assert Space(1024, 1024, 1024, 1e9).percent == "less than 0.01%"

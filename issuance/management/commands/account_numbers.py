@@ -102,7 +102,7 @@ class Command(BaseCommand):
         date = space.runs_out(datetime.now(UTC))
         when = f"on {date:%Y-%m-%d}" if date else "not before the year 10000"
         self.stdout.write(
-            f"{space.used:,} of the shard's {SHARD_CAPACITY:,} serials are leased, {space.share:.4%}. At the rate of "
+            f"{space.used:,} of the shard's {SHARD_CAPACITY:,} serials are leased, {space.percent}. At the rate of "
             f"the last {MONTH} days, {space.rate:,.0f} a day, they run out {when}."
         )
         self.stdout.write(f"{found.looked_at:,} numbers compared with their serials in {seconds:.1f} s.")
