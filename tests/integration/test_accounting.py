@@ -50,6 +50,7 @@ def origin(database: Database, service: ServiceFactory) -> Gone:
     issued = asyncio.run(load(running.port, 3_000)).numbers
     issued += numbers(post(running.port, make_key(database, "issue"), orders(1_500)))
     stop(running, database)
+    assert sorted(ledger.numbers(database.owner_url)) == sorted(issued)
     return Gone(database, issued)
 
 
@@ -398,8 +399,8 @@ def test_the_command_says_it_in_words_lists_blocks_on_demand_and_ends_with_0_or_
     assert (fine.returncode, fine.stderr) == (0, "")
     assert fine.stdout.startswith(
         f"leased {sums.leased:,} = issued {sums.issued:,} + burned {sums.burned:,} + held 0, in "
-        f"{sums.leased // BLOCK_SIZE:,} blocks.\n{sums.leased:,} of the shard's 68,719,476,736 serials are leased, less "
-        "than 0.01%."
+        f"{sums.leased // BLOCK_SIZE:,} blocks.\n{sums.leased:,} of the shard's 68,719,476,736 serials are leased, "
+        "less than 0.01%. At the rate of the last 30 days, "
     )
     assert f"{sums.issued:,} numbers compared with their serials in" in fine.stdout
     assert fine.stdout.endswith("Everything is accounted for.\n")
