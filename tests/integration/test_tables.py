@@ -51,6 +51,7 @@ BAD_EVENTS = {
     "API key 0": ("principal", "0", "principal_is_exact_in_json"),
 }
 REPORT = "INSERT INTO daily_report (size, total, day, root, signature, digest, document) VALUES"
+ACCOUNT = "INSERT INTO number_account (leased, issued, burned, held, end_block, closed_issued, wrong, open_blocks, faults) VALUES"
 CORRECTION = "INSERT INTO daily_correction (first_leaf, end_leaf, total, day, digest, document) VALUES"
 BAD_ROWS = {
     "a block of a 42-bit serial": (
@@ -111,6 +112,22 @@ BAD_ROWS = {
     "a check of leaves backwards": (
         "INSERT INTO ledger_check (first_leaf, end_leaf, faults) VALUES (2, 1, '{}')",
         "check_has_a_range",
+    ),
+    "an account that does not add up": (
+        f"{ACCOUNT} (1024, 1, 1022, 0, 1, 1, 0, '{{}}', '{{}}')",
+        "account_adds_up",
+    ),
+    "an account of more burned than there is": (
+        f"{ACCOUNT} (1024, 1025, -1, 0, 1, 1, 0, '{{}}', '{{}}')",
+        "account_adds_up",
+    ),
+    "an account with more closed than issued": (
+        f"{ACCOUNT} (1024, 1, 1023, 0, 1, 2, 0, '{{}}', '{{}}')",
+        "closed_is_a_part",
+    ),
+    "an account that does not say what is wrong": (
+        f"{ACCOUNT} (1024, 1, 1023, 0, 1, 1, 1, '{{}}', '{{}}')",
+        "what_is_wrong_is_said",
     ),
     "an allocator beside the one": (
         "INSERT INTO allocator (id, key_fingerprint, shard, singleton) VALUES (gen_random_uuid(), '', 0, false)",
