@@ -51,7 +51,8 @@ BAD_EVENTS = {
     "API key 0": ("principal", "0", "principal_is_exact_in_json"),
 }
 REPORT = "INSERT INTO daily_report (size, total, day, root, signature, digest, document) VALUES"
-ACCOUNT = "INSERT INTO number_account (leased, issued, burned, held, end_block, closed_issued, wrong, open_blocks, faults) VALUES"
+ACCOUNTED = "leased, issued, burned, held, end_block, closed_issued, wrong, open_blocks, faults"
+ACCOUNT = f"INSERT INTO number_account ({ACCOUNTED}) VALUES"
 CORRECTION = "INSERT INTO daily_correction (first_leaf, end_leaf, total, day, digest, document) VALUES"
 BAD_ROWS = {
     "a block of a 42-bit serial": (
