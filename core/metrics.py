@@ -153,6 +153,23 @@ SERIALS_LAST_DAY: Final = Reading("tracking_serials_last_day", "Serials that wer
 SERIALS_LEFT_SECONDS: Final = Reading(
     "tracking_serials_left_seconds", "Time until the shard's serials are used up, at the rate of the last 24 hours."
 )
+SERIALS_RUN_OUT: Final = Reading(
+    "tracking_serials_run_out_timestamp_seconds",
+    "When they are used up at the rate of the last 30 days, in Unix time; the end of the year 9999 if not before.",
+)
+ISSUED_SERIALS: Final = Reading(
+    "tracking_serials_issued", "Leased serials that were issued, as the newest nightly accounting found it."
+)
+BURNED: Final = Reading(
+    "tracking_serials_burned", "Those that never will be, since their writer passed them or is gone."
+)
+HELD: Final = Reading("tracking_serials_held", "Those that a writer which lived then may still issue.")
+ACCOUNT_AGE: Final = Reading(
+    "tracking_account_age_seconds", "Time since the newest nightly accounting; none before the first."
+)
+ACCOUNT_FAULTS: Final = Reading(
+    "tracking_account_faults", "Events that it found where none was issued, or under another serial's number."
+)
 DATABASE_SIZE: Final = Reading("tracking_database_size_bytes", "What the database takes on its disk.")
 
 READINGS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Reading))

@@ -212,6 +212,19 @@ COLUMNS: Final[dict[str, dict[str, Kind]]] = {
         "day": _NOT_PERSONAL,
         "faults": _PSEUDONYMOUS,  # name numbers that were altered
     },
+    "number_account": {
+        "id": _NOT_PERSONAL,
+        "counted_at": _NOT_PERSONAL,
+        "leased": _NOT_PERSONAL,
+        "issued": _NOT_PERSONAL,
+        "burned": _NOT_PERSONAL,
+        "held": _NOT_PERSONAL,
+        "end_block": _NOT_PERSONAL,
+        "closed_issued": _NOT_PERSONAL,
+        "wrong": _NOT_PERSONAL,
+        "open_blocks": _NOT_PERSONAL,
+        "faults": _PSEUDONYMOUS,  # name numbers that are not where they must be
+    },
     # Views for a coordinator of shards, which show what stands above.
     "shard_log": {
         "shard": _NOT_PERSONAL,

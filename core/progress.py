@@ -1,4 +1,4 @@
-"""How far a command is with the log's leaves, for whoever waits for it."""
+"""How far a command is, for whoever waits for it."""
 
 import sys
 import time
@@ -9,7 +9,9 @@ _BAR = 40
 class Progress:
     """A bar on a terminal, a line every five seconds elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "leaves") -> None:
+        """Count in ``unit``, a plural."""
+        self._unit = unit
         self._terminal = sys.stderr.isatty()
         self._said = time.monotonic()
         self._shown = False
@@ -21,10 +23,10 @@ class Progress:
         self._said = time.monotonic()
         if self._terminal:
             filled = min(_BAR, round(done / max(of, 1) * _BAR))
-            sys.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {done:,} of {of:,} leaves ")
+            sys.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {done:,} of {of:,} {self._unit} ")
             self._shown = True
         else:
-            sys.stderr.write(f"{done:,} of {of:,} leaves\n")
+            sys.stderr.write(f"{done:,} of {of:,} {self._unit}\n")
         sys.stderr.flush()
 
     def end(self) -> None:

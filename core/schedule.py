@@ -23,6 +23,7 @@ SCHEDULE: Final = {
     "roll-up": _tick("reports.tasks.roll_up", 60.0),
     "close of day": _tick("reports.tasks.close_days", 300.0),
     "nightly check": _tick("reports.tasks.check_leaves", crontab(hour="2", minute="30")),
+    "nightly accounting": _tick("reports.tasks.account_numbers", crontab(hour="2", minute="15")),
 }
 
 

@@ -10,6 +10,8 @@ from issuance.domain.errors import ExhaustedError, FenceError, RestoredDatabaseE
 from issuance.fence import Fence, Mark
 from ledger.domain.serial import BLOCKS_PER_SHARD, first_block
 
+NOBODY = 0
+"""The writer of blocks that were written off after a restore: sessions that the database forgot had them."""
 RESOLVE = "Run `manage.py resolve_fence`: it says what is the matter, and what it would do."
 RECOVER = "Run `manage.py recover_ledger`: it says what is missing, and puts it right."
 _POLL = 0.01

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-from issuance.allocator import check, highest_block
+from issuance.allocator import NOBODY, check, highest_block
 from issuance.domain.errors import FenceError, RestoredDatabaseError
 from issuance.fence import Fence, Mark
 from issuance.locks import LEASING
@@ -24,8 +24,6 @@ from ledger.recovery import NumberOf, RecoveryError, Restoration, Salvaged, Told
 from ledger.recovery_record import Record
 from ledger.succession import keys
 
-NOBODY = 0
-"""The writer of blocks that are written off: sessions that the database forgot had them."""
 _PATIENCE, _POLL = 15.0, 0.1
 """A sealer that is refused has the sealers' lock for a moment each five seconds at most."""
 _ALLOCATOR = "SELECT id::text, shard::text, encode(key_fingerprint, 'hex') FROM allocator"

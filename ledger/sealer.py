@@ -20,16 +20,12 @@ from ledger.growing import Growing
 from ledger.publication import Publication, PublicationError
 from ledger.rows import RowError
 from ledger.succession import keys
+from ledger.writers import LOCKED
 
 MOST_EVENTS = 65_536
 """Events of one tick, roughly: some seconds' worth after an outage, so that a tick stays short."""
 _BLOCKS_AT_ONCE = 64
 
-# A session keeps its locks until its last commit is visible, so a writer whose lock is free has nothing more to show.
-_LOCKED = """
-    SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
-     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +135,7 @@ class Sealer:
 
     def _gone(self) -> set[int]:
         """The writers of open blocks whose sessions have ended."""
-        return self._blocks.writers - {writer for (writer,) in self._connection.execute(_LOCKED)}
+        return self._blocks.writers - {writer for (writer,) in self._connection.execute(LOCKED)}
 
     def _discover(self, cursors: dict[int, Cursor]) -> None:
         leases = self._connection.execute(

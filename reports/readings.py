@@ -1,4 +1,4 @@
-"""What the database says of log, roll-up, checks and space, for whoever scrapes: nine statements, and no scan."""
+"""What the database says of log, roll-up, checks and space, for whoever scrapes: eleven statements, and no scan."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,26 +9,12 @@ from django.db import connection
 
 from core import metrics
 from core.metrics import Reading
+from issuance.domain.capacity import DAY, END
 from ledger.api import reads
-from ledger.domain.serial import BLOCK_SIZE, BLOCKS_PER_SHARD, SHARD_CAPACITY, first_block
+from ledger.domain.serial import SHARD_CAPACITY
 from ledger.standby import LOCK
 from reports.console import state
 
-_DAY: Final = 86_400.0
-
-# Blocks are leased in the order of their ids, so the first of the last day is found by halving: 26 look-ups by the
-# primary key, where an index by time would cost each lease something.
-_LAST_DAY: Final = """
-    WITH RECURSIVE search AS (
-        SELECT min(id) AS low, max(id) + 1 AS high FROM number_block WHERE id BETWEEN %(first)s AND %(last)s
-         UNION ALL
-        SELECT CASE WHEN b.recent THEN low ELSE b.id + 1 END, CASE WHEN b.recent THEN b.id ELSE high END
-          FROM search
-         CROSS JOIN LATERAL (
-               SELECT id, leased_at > clock_timestamp() - interval '1 day' AS recent FROM number_block
-                WHERE id >= low + (high - low) / 2 ORDER BY id LIMIT 1) AS b
-         WHERE low < high)
-    SELECT (SELECT max(id) + 1 FROM number_block WHERE id BETWEEN %(first)s AND %(last)s) - min(high) FROM search"""
 # A sealer holds the lock as long as its session lives (ledger.standby).
 _SEALERS: Final = """
     SELECT count(*) FROM pg_locks
@@ -68,8 +54,8 @@ def read() -> list[tuple[Reading, float]]:
         ledger.log.LogError: a table has no row that it must have.
     """
     if settings.ENV.coordinator:
-        return [(metrics.DATABASE_SIZE, _one("SELECT pg_database_size(current_database())"))]
-    return [*_log(), *_witnesses(), *_checks(), *_space()]
+        return [(metrics.DATABASE_SIZE, state.database_size())]
+    return [*_log(), *_witnesses(), *_checks(), *_space(), *_account()]
 
 
 def _log() -> Iterator[tuple[Reading, float]]:
@@ -112,20 +98,29 @@ def _checks() -> Iterator[tuple[Reading, float]]:
 
 
 def _space() -> Iterator[tuple[Reading, float]]:
-    shard: int = settings.ENV.shard
-    space = state.space(shard)
-    first = first_block(shard)
-    last_day = _one(_LAST_DAY, {"first": first, "last": first + BLOCKS_PER_SHARD - 1}) * BLOCK_SIZE
-    yield metrics.SERIALS_USED, space.serials
+    space = state.space(settings.ENV.shard)
+    yield metrics.SERIALS_USED, space.used
     yield metrics.SERIALS, SHARD_CAPACITY
-    yield metrics.SERIALS_LAST_DAY, last_day
-    yield metrics.SERIALS_LEFT_SECONDS, forecast(SHARD_CAPACITY - space.serials, last_day)
-    yield metrics.DATABASE_SIZE, space.database
+    yield metrics.SERIALS_LAST_DAY, space.last_day
+    yield metrics.SERIALS_LEFT_SECONDS, forecast(space.left, space.last_day)
+    yield metrics.SERIALS_RUN_OUT, (space.runs_out(datetime.now(UTC)) or END).timestamp()
+    yield metrics.DATABASE_SIZE, state.database_size()
+
+
+def _account() -> Iterator[tuple[Reading, float]]:
+    found = state.accounted()
+    if found is None:
+        return
+    yield metrics.ISSUED_SERIALS, found.figures.issued
+    yield metrics.BURNED, found.figures.burned
+    yield metrics.HELD, found.figures.held
+    yield metrics.ACCOUNT_AGE, max(0.0, (datetime.now(UTC) - found.counted_at).total_seconds())
+    yield metrics.ACCOUNT_FAULTS, found.wrong
 
 
 def forecast(left: int, last_day: float) -> float:
     """Seconds until ``left`` serials are used up, if each day is as the last one; infinite where nothing was issued."""
-    return left / last_day * _DAY if last_day else float("inf")
+    return left / last_day * DAY if last_day else float("inf")
 
 
 def _one(query: str, parameters: Sequence[int] | dict[str, int] | None = None) -> float:

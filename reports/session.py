@@ -21,6 +21,8 @@ class Turn(IntEnum):
     """Recomputing the leaves of a day."""
     REBUILDING = 3
     """Making the counts anew."""
+    ACCOUNTING = 4
+    """Accounting for the numbers of a day."""
 
 
 def session(url: str, role: str = REPORTER_ROLE) -> AbstractContextManager[Connection]:

@@ -15,7 +15,7 @@ from issuance.runtime import numbering
 from ledger import runtime
 from ledger.log import Connection, LogError
 from ledger.role_session import RoleError
-from reports import checking, closing, parts, rollup
+from reports import accounting, checking, closing, parts, rollup
 from reports.rollup import ZoneError
 from reports.session import Turn, session, turn
 
@@ -83,6 +83,16 @@ def check_leaves() -> None:
         if not mine:
             raise Ignore
         checking.check_leaves(connection, runtime.verifier(settings.ENV), numbering(settings.ENV).encode)
+
+
+@shared_task(base=Tick, time_limit=CHECK_LIMIT)
+def account_numbers() -> None:
+    """Account for the blocks that were not closed by the last time."""
+    env = settings.ENV
+    with _working("The nightly accounting") as connection, turn(connection, Turn.ACCOUNTING) as mine:
+        if not mine:
+            raise Ignore
+        accounting.account_numbers(connection, numbering(env), env.shard)
 
 
 @contextmanager

@@ -1,26 +1,24 @@
-"""The overview: what was issued, how the log stands, what space is left, and what the nightly check found."""
+"""The overview: what was issued, how the log stands, what space is left, what nightly check and accounting found."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from issuance.domain.capacity import MONTH, Space
 from ledger.domain.serial import SHARD_CAPACITY
 from reports import counted, daily
 from reports.console import charts, state
 from reports.console.charts import MOST_ROUTES
 from reports.console.frame import page, render, zone
-from reports.console.state import MOST_WAITING, Log, Space
+from reports.console.state import MOST_WAITING, Accounted, Log
 
 _DAYS: Final = 30
 _WEEK: Final = 7
 _SLOW: Final = 10.0
 """Seconds that an event may wait for the sealer before the page says that something is wrong; it takes one at most."""
-_LONGEST_FORECAST: Final = 1000
-"""Years."""
-_LITTLE: Final = 0.0001
 _ENOUGH: Final = 10_000
 """Numbers, below which the database is mostly what it was when it was empty."""
 
@@ -32,7 +30,8 @@ def home(request: HttpRequest) -> HttpResponse:
     today = counted.today()
     first, end = today - timedelta(days=_DAYS - 1), today + timedelta(days=1)
     found = daily.overview(first, end, MOST_ROUTES)
-    log, space, checks = state.log(), state.space(settings.ENV.shard), state.checks()
+    log, checks = state.log(), state.checks()
+    database = state.database_size()
     totals = found.totals
     week = sum(totals.get(today - timedelta(days=day), 0) for day in range(_WEEK))
     return render(
@@ -51,7 +50,8 @@ def home(request: HttpRequest) -> HttpResponse:
             charts.by_weight_band(found.weight_bands),
         ],
         log=_log(log),
-        space=_space(space, log.size, _rate(totals, today)),
+        serials=_serials(state.space(settings.ENV.shard), state.accounted()),
+        database=_database(database, log.size, _rate(totals, today)),
         checks=checks,
     )
 
@@ -76,17 +76,25 @@ def _log(log: Log) -> dict[str, Any]:
     }
 
 
-def _space(space: Space, leaves: int, rate: float) -> dict[str, Any]:
-    """``rate``: numbers a day."""
-    years = (SHARD_CAPACITY - space.serials) / rate / 365.25 if rate else None
-    each = space.database / leaves if leaves >= _ENOUGH else None
+def _serials(space: Space, found: Accounted | None) -> dict[str, Any]:
+    runs_out = space.runs_out(datetime.now(UTC))
     return {
-        "serials": f"{space.serials:,}",
-        "percent": f"{space.share:.2%}" if space.share >= _LITTLE else "less than 0.01%",
+        "used": f"{space.used:,}",
+        "percent": space.percent,
         "capacity": f"{SHARD_CAPACITY:,}",
-        "years": None if years is None else (f"{years:,.0f}" if years < _LONGEST_FORECAST else "more than 1,000"),
-        "rate": f"{rate:,.0f}",
-        "database": size(space.database),
+        "rate": f"{space.rate:,.0f}" if space.rate else None,
+        "month": MONTH,
+        "runs_out": None if runs_out is None else f"{runs_out:%Y-%m-%d}",
+        "found": found,
+        "figures": None if found is None else {name: f"{each:,}" for name, each in found.figures._asdict().items()},
+    }
+
+
+def _database(used: int, leaves: int, rate: float) -> dict[str, Any]:
+    """``used``: bytes; ``rate``: numbers a day."""
+    each = used / leaves if leaves >= _ENOUGH else None
+    return {
+        "size": size(used),
         "each": None if each is None else f"{each:,.0f}",
         "yearly": size(each * rate * 365.25) if each and rate else None,
     }

@@ -1,11 +1,14 @@
-"""How the log, the roll-up, the space and the nightly checks stand, for the overview."""
+"""How the log, the roll-up, the space, the nightly checks and accounts stand, for the overview."""
 
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.db import connection
 
-from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE, BLOCKS_PER_SHARD, SHARD_CAPACITY, first_block
+from issuance import capacity
+from issuance.domain.account import Figures
+from issuance.domain.capacity import Space
+from ledger.domain.serial import BLOCK_BITS, BLOCK_SIZE
 from ledger.log import LogError
 
 MOST_WAITING: Final = 10_000
@@ -31,8 +34,8 @@ _LOG: Final = f"""
                                                    (b.id << {BLOCK_BITS}) - 1)
                            ORDER BY serial LIMIT {BLOCK_SIZE}) AS e
                     LIMIT {MOST_WAITING}) AS waiting) AS w"""  # noqa: S608  # constants
-_SPACE: Final = """
-    SELECT (SELECT max(id) FROM number_block WHERE id BETWEEN %s AND %s), pg_database_size(current_database())"""
+_ACCOUNT: Final = """
+    SELECT counted_at, leased, issued, burned, held, wrong, faults FROM number_account ORDER BY id DESC LIMIT 1"""
 # A range that was checked again and then was right is no failure any more.
 _CHECKS: Final = f"""
     WITH recent AS (SELECT * FROM ledger_check ORDER BY id DESC LIMIT {_RECENT_CHECKS}),
@@ -61,16 +64,13 @@ class Log(NamedTuple):
     newest: datetime | None
 
 
-class Space(NamedTuple):
-    """What is used: serials of this shard, leased blocks counted whole, and bytes of the database."""
+class Accounted(NamedTuple):
+    """What the newest accounting for numbers found."""
 
-    serials: int
-    database: int
-
-    @property
-    def share(self) -> float:
-        """Of the shard's serials, 0 to 1."""
-        return self.serials / SHARD_CAPACITY
+    counted_at: datetime
+    figures: Figures
+    wrong: int
+    faults: list[str]
 
 
 class Check(NamedTuple):
@@ -101,12 +101,29 @@ def log() -> Log:
 
 
 def space(shard: int) -> Space:
-    """How much is used."""
-    first = first_block(shard)
+    """How many serials of a shard are used, and how fast."""
     with connection.cursor() as cursor:
-        cursor.execute(_SPACE, [first, first + BLOCKS_PER_SHARD - 1])
-        newest, size = cursor.fetchone()
-    return Space(0 if newest is None else (newest + 1 - first) * BLOCK_SIZE, size)
+        cursor.execute(capacity.STATEMENT, capacity.given(shard))
+        return capacity.space(cursor.fetchone())
+
+
+def database_size() -> int:
+    """What the database takes on its disk, in bytes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        ((size,),) = cursor.fetchall()
+    return int(size)
+
+
+def accounted() -> Accounted | None:
+    """What became of the leased serials, as far as is known; None: nobody has looked yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ACCOUNT)
+        found = cursor.fetchone()
+    if found is None:
+        return None
+    counted_at, *figures, wrong, faults = found
+    return Accounted(counted_at, Figures(*figures), wrong, faults)
 
 
 def checks() -> Checks:

@@ -13,10 +13,12 @@ import pytest
 
 from ledger.domain import form, weight
 from tests.plugin import LEDGER_KEY, Database
+from tests.support.accounts import night, nights
 from tests.support.console import Browser, Page, staff
 from tests.support.orders import GOOD
 from tests.support.reports import roll_up
 from tests.support.sealing import Sealer, until_published
+from tests.support.tampering import insert, tamper
 
 ORDERS = [
     *[{"weight": "1.5"}] * 3,
@@ -108,6 +110,10 @@ def test_the_overview_says_how_the_log_stands(issued: Issued) -> None:
     assert page.text("sealer-lag") == "up to date"
     assert page.text("nightly-check") == "none yet"
     assert int(page.text("serials-used").replace(",", "")) % 1024 == 0
+    assert page.text("serials-share") == "less than 0.01%"
+    assert re.fullmatch("(not before the year 10000|[0-9-]{10,}), at [0-9,]+ a day", page.text("serials-run-out"))
+    assert page.text("accounted") == "not counted yet"
+    assert page.text("nightly-account") == "none yet"
     assert re.fullmatch("[0-9.]+ MB", page.text("database-size"))
 
 
@@ -124,20 +130,38 @@ def test_numbers_that_wait_for_the_sealer_show(issued: Issued, database: Databas
     assert shown(issued.browser.page("ledger/"))[0] == number
 
 
+def test_what_became_of_the_serials_shows_and_what_nobody_issued_stands_in_red_until_it_is_gone(
+    issued: Issued, database: Database
+) -> None:
+    assert night(database) == []
+    page = issued.browser.page("")
+    assert page.text("accounted") == "{:,} = {:,} + {:,} + {:,}".format(*nights(database)[-1].sums)
+    assert page.text("nightly-account").startswith("passed ")
+    assert not [each for _, each in page.elements if each.get("id") == "unaccounted"]
+    number = insert(database, (1 << 41) - 1)
+    assert len(night(database)) == 1
+    page = issued.browser.page("")
+    assert page.text("nightly-account").startswith("failed ")
+    assert f"Number {number} (serial {(1 << 41) - 1}) lies in block 2147483647" in page.text("unaccounted")
+    tamper(database, f"DELETE FROM issuance_event WHERE number = '{number}'")
+    assert night(database) == []
+    assert issued.browser.page("").text("nightly-account").startswith("passed ")
+
+
 def test_faults_of_the_nightly_check_stand_in_red_until_a_later_check_of_the_same_finds_none(
     issued: Issued, database: Database
 ) -> None:
-    insert = "INSERT INTO ledger_check (first_leaf, end_leaf, faults) VALUES (%s, %s, %s)"
+    note = "INSERT INTO ledger_check (first_leaf, end_leaf, faults) VALUES (%s, %s, %s)"
     with psycopg.connect(database.owner_url, autocommit=True) as session:
-        session.execute(insert, [0, 4, []])
+        session.execute(note, [0, 4, []])
         assert issued.browser.page("").text("nightly-check").startswith("passed")
-        session.execute(insert, [0, 4, ["Leaf 2 is not its event."]])
-        session.execute(insert, [4, 6, []])
+        session.execute(note, [0, 4, ["Leaf 2 is not its event."]])
+        session.execute(note, [4, 6, []])
         page = issued.browser.page("")
         assert "Leaves 0 to 3" in page.text("failed-checks")
         assert "Leaf 2 is not its event." in page.text("failed-checks")
         assert page.text("nightly-check") == "1 failed"
-        session.execute(insert, [0, 4, []])
+        session.execute(note, [0, 4, []])
         assert issued.browser.page("").text("nightly-check").startswith("passed")
         assert "failed-checks" not in issued.browser.get("").text
 

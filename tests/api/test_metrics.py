@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from core import metrics
+from issuance.domain.capacity import END
 from ledger.domain.serial import BLOCK_SIZE, SHARD_CAPACITY
 from reports.readings import forecast
 from tests.plugin import Database
+from tests.support.accounts import night, nights
 from tests.support.keys import bearer, make_key
 from tests.support.load import load
 from tests.support.orders import GOOD, PATH, query
@@ -25,6 +28,7 @@ from tests.support.processes import eventually
 from tests.support.sealing import Sealer, until_published
 from tests.support.secret_keys import key as secret_key
 from tests.support.service import Service, ServiceFactory, runserver
+from tests.support.tampering import insert, tamper
 from tests.support.web import ask, problem
 
 TOKEN = secret_key("METRICS_TOKEN")
@@ -216,6 +220,50 @@ def test_a_forecast_is_what_is_left_at_the_rate_of_a_day() -> None:
     assert forecast(1000, 100) == 10 * 86_400
     assert forecast(1000, 0) == float("inf")
     assert forecast(0, 100) == 0
+
+
+def test_what_became_of_the_leased_serials_is_told_as_the_newest_accounting_found_it(
+    database: Database, running: Service
+) -> None:
+    assert "tracking_serials_issued" not in scrape(running.port), "nobody has looked yet"
+    assert night(database) == []
+    sums = nights(database)[-1].sums
+    assert sums.held > 0
+    becomes(
+        running.port,
+        tracking_serials_issued=sums.issued,
+        tracking_serials_burned=sums.burned,
+        tracking_serials_held=sums.held,
+        tracking_account_faults=0,
+    )
+    assert 0 <= scrape(running.port)["tracking_account_age_seconds"] < 300
+    number = insert(database, (1 << 41) - 1)
+    assert len(night(database)) == 1
+    becomes(running.port, tracking_account_faults=1, tracking_serials_issued=sums.issued)
+    tamper(database, f"DELETE FROM issuance_event WHERE number = '{number}'")
+    assert night(database) == []
+    becomes(running.port, tracking_account_faults=0)
+
+
+def test_serials_run_out_at_the_rate_of_the_last_month(database: Database, running: Service) -> None:
+    """The blocks' times are moved, as above, and a block goes missing, which must keep no search from its end."""
+    becomes(running.port, tracking_serials_run_out_timestamp_seconds=END.timestamp())
+    with psycopg.connect(database.owner_url) as session:
+        highest = int((session.execute("SELECT max(id) FROM number_block").fetchone() or (0,))[0]) + 1
+    old, new = range(highest, highest + 40), range(highest + 40, highest + 6_040)
+    tamper(
+        database,
+        "UPDATE number_block SET leased_at = leased_at - interval '90 days'",
+        f"INSERT INTO number_block SELECT n, 0, now() - interval '31 days' FROM generate_series({old[0]}, {old[-1]}) n",
+        f"INSERT INTO number_block SELECT n, 0, now() - interval '29 days' FROM generate_series({new[0]}, {new[-1]}) n",
+        f"DELETE FROM number_block WHERE id BETWEEN {highest} AND {highest + 20}",
+        f"DELETE FROM number_block WHERE id BETWEEN {new[-1] - 9} AND {new[-1] - 1}",
+    )
+    days = (SHARD_CAPACITY - (new[-1] + 1) * BLOCK_SIZE) / (len(new) * BLOCK_SIZE / 30)
+    assert eventually(lambda: scrape(running.port)["tracking_serials_used"] == (new[-1] + 1) * BLOCK_SIZE, 10)
+    found = scrape(running.port)
+    assert found["tracking_serials_run_out_timestamp_seconds"] == pytest.approx(time.time() + days * 86_400, abs=60)
+    assert found["tracking_serials_last_day"] == 0
 
 
 def test_every_metric_that_is_declared_is_scraped_and_no_other(running: Service) -> None:

@@ -22,6 +22,7 @@ from ledger.domain.note import SignerKey
 from ledger.domain.serial import block_of
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import ledger, naive_log
+from tests.support.accounts import account, night, nights
 from tests.support.backups import backup
 from tests.support.commands import command
 from tests.support.load import load
@@ -439,3 +440,14 @@ def test_whoever_writes_to_the_publication_can_not_invent_an_issuance(empty: Dis
     tile.write_bytes(b"".join(merkle.leaf_hash(entry) for entry in entries))
     assert "does not give the root that was signed" in refused(empty.restored, "--yes")
     assert ledger.count(empty.restored.owner_url) == 0
+
+
+def test_a_night_between_restore_and_recovery_is_not_held_against_what_is_put_back(disaster: Disaster) -> None:
+    with psycopg.connect(disaster.restored.owner_url) as session:  # as of a standby that had leases, and no events yet
+        session.execute("INSERT INTO number_block (id, writer) SELECT max(id) + 1, 7 FROM number_block")
+    assert night(disaster.restored) == []
+    recovered(disaster.restored)
+    assert night(disaster.restored) == []
+    assert nights(disaster.restored)[-1].sums.issued == 4_000
+    outcome = account(disaster.restored)
+    assert (outcome.code, outcome.sums.issued) == (0, 4_000)

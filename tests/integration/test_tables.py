@@ -51,6 +51,8 @@ BAD_EVENTS = {
     "API key 0": ("principal", "0", "principal_is_exact_in_json"),
 }
 REPORT = "INSERT INTO daily_report (size, total, day, root, signature, digest, document) VALUES"
+ACCOUNTED = "leased, issued, burned, held, end_block, closed_issued, wrong, open_blocks, faults"
+ACCOUNT = f"INSERT INTO number_account ({ACCOUNTED}) VALUES"
 CORRECTION = "INSERT INTO daily_correction (first_leaf, end_leaf, total, day, digest, document) VALUES"
 RECOVERY = "INSERT INTO recovery (kind, leaves_before, leaves, events, blocks, lost, verifier_key) VALUES"
 BAD_ROWS = {
@@ -152,6 +154,22 @@ BAD_ROWS = {
     "a new log without a reason": (
         f"{RECOVERY} ('new log', 0, 0, 0, 'empty', '{{}}', 'k')",
         "new_log_has_a_reason",
+    ),
+    "an account that does not add up": (
+        f"{ACCOUNT} (1024, 1, 1022, 0, 1, 1, 0, '{{}}', '{{}}')",
+        "account_adds_up",
+    ),
+    "an account of more burned than there is": (
+        f"{ACCOUNT} (1024, 1025, -1, 0, 1, 1, 0, '{{}}', '{{}}')",
+        "account_adds_up",
+    ),
+    "an account with more closed than issued": (
+        f"{ACCOUNT} (1024, 1, 1023, 0, 1, 2, 0, '{{}}', '{{}}')",
+        "closed_is_a_part",
+    ),
+    "an account that does not say what is wrong": (
+        f"{ACCOUNT} (1024, 1, 1023, 0, 1, 1, 1, '{{}}', '{{}}')",
+        "what_is_wrong_is_said",
     ),
     "an allocator beside the one": (
         "INSERT INTO allocator (id, key_fingerprint, shard, singleton) VALUES (gen_random_uuid(), '', 0, false)",

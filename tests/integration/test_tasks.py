@@ -22,11 +22,13 @@ from reports.session import Turn, session, turn
 from tests.logs import LOGS
 from tests.plugin import CLUSTER, ROOT, Database
 from tests.support import ledger, ticking
+from tests.support.accounts import nights
 from tests.support.filling import fill
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer
 from tests.support.service import Service, ServiceFactory
+from tests.support.tampering import insert, tamper
 from tests.support.ticking import check_counts, client, counted, until_counted
 
 
@@ -114,7 +116,8 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
         left = datetime.fromisoformat(message["headers"]["expires"]) - datetime.now(UTC)
         assert 30 < left.total_seconds() < 60
     names = {message["headers"]["task"] for message in queued(broker)}
-    assert names == {"reports.tasks.roll_up", "reports.tasks.close_days", "reports.tasks.check_leaves"}
+    kinds = ("roll_up", "close_days", "check_leaves", "account_numbers")
+    assert names == {f"reports.tasks.{kind}" for kind in kinds}
     before = counted(database)
     with ticking.worker(database, broker):
         until_counted(database, before + issue(running, 10))
@@ -166,6 +169,27 @@ def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process
     for line in lines:
         assert "CRITICAL reports.tasks: Counting has stopped: " in line
         assert "manage.py rebuild_reports" in line
+
+
+@pytest.mark.usefixtures("running")
+def test_a_worker_accounts_for_numbers_and_says_loudly_what_nobody_issued(
+    database: Database, broker: Valkey, folder: Path
+) -> None:
+    said = folder / "accounts"
+    before = len(nights(database))
+    with ticking.worker(database, broker, log=said, LOG_FORMAT="text"):
+        ticking.send(broker, "account_numbers")
+        assert eventually(lambda: len(nights(database)) > before)
+        assert nights(database)[-1].sums.issued == ledger.count(database.owner_url)
+        number = insert(database, (1 << 41) - 1)
+        ticking.send(broker, "account_numbers")
+        assert eventually(lambda: nights(database)[-1].wrong == 1)
+        assert eventually(
+            lambda: "CRITICAL reports.accounting: The numbers can't be accounted for." in said.read_text()
+        )
+    assert number in said.read_text()
+    assert number in nights(database)[-1].faults[0]
+    tamper(database, f"DELETE FROM issuance_event WHERE number = '{number}'")
 
 
 @pytest.mark.parametrize("program", [WORKER, BEAT], ids=["worker", "beat"])

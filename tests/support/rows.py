@@ -50,6 +50,10 @@ INSERTS = {
     "ledger_check": """
         INSERT INTO public.ledger_check (id, first_leaf, end_leaf, faults) OVERRIDING SYSTEM VALUE
         VALUES (1, 0, 1, '{}')""",
+    "number_account": """
+        INSERT INTO public.number_account (id, leased, issued, burned, held, end_block, closed_issued, wrong,
+            open_blocks, faults) OVERRIDING SYSTEM VALUE
+        VALUES (1, 1024, 1, 1023, 0, 1, 1, 0, '{}', '{}')""",
     "recovery": """
         INSERT INTO public.recovery (id, leaves_before, leaves, events, blocks, lost, kind, verifier_key)
         OVERRIDING SYSTEM VALUE VALUES (1, 0, 1, 1, '[0,1)', '{[1,1024)}', 'recovered', 'log.test+12345678+AQ==')""",
@@ -83,6 +87,7 @@ KEYS = {
     "daily_report": "size",
     "daily_correction": "first_leaf",
     "ledger_check": "first_leaf",
+    "number_account": "end_block",
     "recovery": "leaves",
     "customer_key": "fact",
 }
@@ -93,7 +98,7 @@ ISSUING = (*TABLES[:5], "customer_key")
 """Written by the application."""
 LOG = TABLES[5:12]
 """Written by the sealer."""
-REPORTS = TABLES[12:20]
+REPORTS = TABLES[12:21]
 """Written by the reporter; those that are in none of these by the owner."""
 COUNTS = ("rollup_state", "daily_usage", "daily_total", "rollup_part", "rollup_part_usage")
 """Those of the reporter that can be made anew, and so may change."""
