@@ -1,16 +1,18 @@
 """The real service for tests: gunicorn with the configuration that production runs."""
 
 import contextlib
+import fcntl
 import itertools
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TextIO
 
 import httpx
 
@@ -115,21 +117,27 @@ class ServiceFactory(Protocol):
     def __call__(self, database: Database, *, initialise: bool = True, **settings: str) -> Service: ...
 
 
-_FIRST_PORT, _EACH = 20_000, 3_000
-_turns = itertools.cycle(range(_EACH))
+_FIRST_PORT, _LAST_PORT = 20_000, 31_999
+"""Below those that the kernel gives to clients, of whom one could have it before our server does."""
+_CLAIMS = Path(tempfile.gettempdir()) / "tracking-test-ports"
+_turns = itertools.cycle(range(_FIRST_PORT, _LAST_PORT + 1))
+_claimed: list[TextIO] = []
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses.
-
-    Below those that the kernel gives to clients, of whom one could have it before our server does, and in each process
-    of pytest-xdist's another.
-    """
-    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
-    for turn in _turns:
-        port = _FIRST_PORT + process * _EACH + turn
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+    """A port of 127.0.0.1 that nobody uses, and no other run of tests on this machine, as long as this process lives."""
+    _CLAIMS.mkdir(exist_ok=True)
+    for port in _turns:
+        with contextlib.suppress(OSError):
+            claim = (_CLAIMS / str(port)).open("w")  # closed with the process, and so let go
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                socket.create_server(("127.0.0.1", port)).close()
+            except OSError:
+                claim.close()
+            else:
+                _claimed.append(claim)
+                return port
     raise AssertionError("a cycle has no end")
 
 
