@@ -125,7 +125,7 @@ _claimed: list[TextIO] = []
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses, and no other run of tests on this machine, as long as this process lives."""
+    """A port of 127.0.0.1 that nobody uses, nor any other run of tests here, as long as this process lives."""
     _CLAIMS.mkdir(exist_ok=True)
     for port in _turns:
         with contextlib.suppress(OSError):
