@@ -8,7 +8,7 @@ import pytest
 
 from tests.plugin import Database
 from tests.support.keys import bearer, make_key
-from tests.support.operations import OPERATIONS, first_examples
+from tests.support.operations import OPERATIONS, WITNESSED, first_examples
 from tests.support.orders import GOOD
 from tests.support.sealing import Sealer, until_published
 from tests.support.web import ask, problem
@@ -79,5 +79,7 @@ def test_what_try_it_out_sends_first_is_answered(port: int, key: str, label: str
     if "/tracking-numbers/{number}" in label:
         # No number is the same in two services, so this one was never issued.
         assert problem(answer) == (404, "unknown-number")
+    elif label == WITNESSED:
+        assert problem(answer) == (404, "beyond-the-tree")
     else:
         assert answer.is_success, answer.text

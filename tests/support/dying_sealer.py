@@ -8,11 +8,12 @@ import django
 from django.core.management import call_command
 
 from ledger import publication
+from ledger.growing import Growing
 from ledger.sealer import Sealer
 
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "the read": (Sealer, "_read", True),
-    "the tiles' insert": (Sealer, "_write_runs", False),
+    "the tiles' insert": (Growing, "_write_runs", False),
     "all statements": (Sealer, "_append", True),
     "the commit": (Sealer, "_copy", False),
     "a file's bytes": (publication, "_write_all", True),

@@ -17,6 +17,8 @@ OPERATIONS: Final[dict[str, dict[str, Any]]] = {
     for method, operation in methods.items()
 }
 """By method and path."""
+WITNESSED: Final = "GET /witnessed-checkpoint"
+"""Not found where the log has no witnesses; tests/api/test_witnessed.py has some."""
 
 
 class Sent(NamedTuple):
