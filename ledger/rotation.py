@@ -8,12 +8,14 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from core.databases import OWNER_ROLE
 from core.embedded import secrets
 from core.env import Env, SettingsError, load
 from ledger import customer_keys, runtime
 from ledger.domain.customer_key import CustomerKeyError, Fact
 from ledger.domain.tag import KeyRing
 from ledger.log import Connection
+from ledger.role_session import RoleError, session
 
 EVERYWHERE: Final = "every web instance, of every shard, and those that read for a coordinator"
 
@@ -23,10 +25,10 @@ def changing() -> Iterator[tuple[KeyRing, Connection]]:
     """The keys of the settings, and the owner's session; what goes wrong becomes a CommandError."""
     try:
         ring = runtime.key_ring(settings.ENV)
-        with psycopg.connect(settings.DATABASE_OWNER_URL, autocommit=True) as connection:
-            connection.execute("SET ROLE tracking_owner")  # whom the policies on customer_key do not bind
+        # The policies on customer_key do not bind the owner.
+        with session(settings.DATABASE_OWNER_URL, OWNER_ROLE, "tracking-keys") as connection:
             yield ring, connection
-    except (SettingsError, CustomerKeyError) as error:
+    except (SettingsError, CustomerKeyError, RoleError) as error:
         raise CommandError(str(error)) from None
     except psycopg.errors.UndefinedTable as error:
         raise CommandError(f"The database has no record of keys; run `manage.py migrate`: {error}".strip()) from None
