@@ -6,16 +6,16 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from issuance.bulk_api import MOST_CALLS
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.bulk import numbers, order, orders, post
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH as SINGLE
 from tests.support.orders import query
-from tests.support.processes import eventually
 from tests.support.rotating import MEETINGS, rotate
 from tests.support.service import Service, ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.web import problem
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,9 @@ def test_a_key_sent_many_times_at_once_over_several_processes_is_one_call(
     database: Database, key: str, service: ServiceFactory
 ) -> None:
     running = service(database, WEB_CONCURRENCY="3", DEADLINE="60")
-    assert eventually(lambda: all(ask(running.port, "/readyz").status_code == 200 for _ in range(12))), "each process"
     before = ledger.count(database.owner_url)
     keys = [str(uuid4()) for _ in range(4)] * 4
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(MOST_CALLS) as threads:
         answers = list(
             threads.map(lambda each: (each, post(running.port, key, orders(400), Idempotency_Key=each)), keys)
         )
