@@ -216,11 +216,9 @@ class Recovery:
             return note.write(checkpoint, key, state.published_signature), checkpoint
         if found is None:
             if state.published_size:
-                raise RecoveryError(
-                    f"{place} has no checkpoint, but the database has published "
-                    f"{state.published_size} leaves. Correct PUBLICATION, or put it back from a copy. If it is "
-                    "gone for good, a new log can begin: --new-log."
-                )
+                assert place is not None  # noqa: S101  # that is the case above
+                sentence = guard.lost(place, state.published_size)
+                raise RecoveryError(f"{sentence} If it is gone for good, a new log can begin: --new-log.")
             return None, None
         text, checkpoint, _ = found
         if checkpoint.size <= state.size:

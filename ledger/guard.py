@@ -31,6 +31,14 @@ def published(place: Publication, key: VerifierKey) -> tuple[str, Checkpoint, by
         ) from error
 
 
+def lost(place: Publication, leaves: int) -> str:
+    """What to say where nothing is published and the database has published so many leaves."""
+    return (
+        f"{place} has no checkpoint, but the database has published {leaves} leaves. Correct PUBLICATION, or put it "
+        "back from a copy."
+    )
+
+
 def check_size(outside: Checkpoint, size: int) -> None:
     """Compare sizes; RestoredError where the database has fewer leaves than were published."""
     if size < outside.size:
@@ -72,12 +80,9 @@ async def look(session: Session, place: Publication, key: VerifierKey) -> None:
     found = await asyncio.to_thread(published, place, key)
     async with session.turn:
         if found is None:
-            ((lost,),) = await session.execute(b"SELECT published_size FROM tree_state")
-            if lost != b"0":
-                raise publication.PublicationError(
-                    f"{place} has no checkpoint, but the database has published {int(lost or b'0')} leaves. "
-                    "Correct PUBLICATION, or put it back from a copy."
-                )
+            ((size,),) = await session.execute(b"SELECT published_size FROM tree_state")
+            if size != b"0":
+                raise publication.PublicationError(lost(place, int(size or b"0")))
             return
         _, outside, _ = found
         ((size,),) = await session.execute(b"SELECT size FROM tree_state")

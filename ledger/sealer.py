@@ -262,10 +262,7 @@ class Sealer:
         found = guard.published(self._place, self._key.verifier)
         if found is None:
             if state.published_size:
-                raise PublicationError(
-                    f"{self._place} has no checkpoint, but the database has published {state.published_size} leaves. "
-                    "Correct PUBLICATION, or put it back from a copy."
-                )
+                raise PublicationError(guard.lost(self._place, state.published_size))
             return None
         text, outside, signature = found
         guard.check(outside, self._connection, state.size)

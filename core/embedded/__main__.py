@@ -216,9 +216,11 @@ def main() -> int:
         env = load()
         if not env.embedded:
             problem = "DATABASE_URL is set, and `make run` starts a PostgreSQL of its own: unset it, or see README.md."
-        else:
-            recover(env) if sys.argv[1:] == ["recover"] else serve(env)
+        elif sys.argv[1:] == ["recover"]:
+            recover(env)
             return 0
+        else:
+            serve(env)
     except Stop:
         say(f"Stopped. The data stays in {env.data_dir}.")
         return 0
