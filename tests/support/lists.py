@@ -83,8 +83,8 @@ def unsealed(link: str) -> bytes:
 
 
 @contextmanager
-def issuing(port: int, count: int) -> Iterator[Future[int]]:
-    """Issue beside what the block does; the future is how many numbers were answered."""
+def issuing(port: int, count: int) -> Iterator[None]:
+    """Issue so many beside what the block does."""
     done = Future[int]()
 
     def load() -> None:
@@ -95,7 +95,7 @@ def issuing(port: int, count: int) -> Iterator[Future[int]]:
 
     thread = threading.Thread(target=load)
     thread.start()
-    yield done
+    yield
     thread.join()
     assert done.result() == count
 
