@@ -211,7 +211,7 @@ class Recovery:
         state, place, key = self._state, self._outside.place, self._outside.key
         found = None if place is None else guard.published(place, key)
         if found is None and place is None and state.published_signature is not None:
-            checkpoint = Checkpoint(key.name, state.published_size, state.published_root)
+            checkpoint = state.published(key.name)
             return note.write(checkpoint, key, state.published_signature), checkpoint
         if found is None:
             if state.published_size:
@@ -230,9 +230,7 @@ class Recovery:
             raise RecoveryError(f"The log {key.name} has ended. Set LEDGER_KEY to the key of the one that goes on.")
         if state.published_signature is not None:
             try:
-                key.verify(
-                    Checkpoint(key.name, state.published_size, state.published_root).text, state.published_signature
-                )
+                key.verify(state.published(key.name).text, state.published_signature)
             except NoteError as error:
                 raise RecoveryError(f"The database's log is not that of the key {key}: {error}") from None
 
