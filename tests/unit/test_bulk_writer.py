@@ -325,7 +325,7 @@ def test_the_largest_call_may_take_twice_as_long_as_the_smallest() -> None:
 
     def seconds(count: int, expected: float) -> float:
         """When it is told, at best: a busy machine has several tries, of which none may be too early."""
-        found = []
+        found: list[float] = []
         while len(found) < 20 and min(found, default=expected + 1) > expected + 0.3:
             found.append(asyncio.run(once(count)))
             assert found[-1] >= expected
