@@ -25,7 +25,7 @@ def alive(pids: Collection[int]) -> list[int]:
     return [pid for pid in pids if _state(pid) not in {"", "Z"}]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it comes true in time."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -33,6 +33,21 @@ def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def stops(works: Callable[[], bool], seconds: float) -> bool:
+    """Whether what was just ended works no more for anybody who asks so many seconds from now, or later.
+
+    When the answer comes is all the same: where all is slow, it was given long before it is read.
+    """
+    since = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        if not works():
+            return True
+        if asked >= since + seconds:
+            return False
+        time.sleep(0.02)
 
 
 def _state(pid: int) -> str:

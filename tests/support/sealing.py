@@ -76,7 +76,7 @@ def published(database: Database) -> int:
     return size
 
 
-def until_published(database: Database, size: int, seconds: float = 20.0) -> None:
+def until_published(database: Database, size: int, seconds: float = 60.0) -> None:
     """Return once so many leaves are published."""
     assert eventually(lambda: published(database) >= size, seconds), (
         f"{published(database)} of {size} leaves after {seconds} s"
