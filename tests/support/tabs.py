@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-PATIENCE_MS: Final = 15_000
+PATIENCE_MS: Final = 60_000
 _WIDE: Final = {"width": 1440, "height": 900}
 _PHONE: Final = {"width": 390, "height": 844}
 _INLINE: Final = {"data", "blob", "about"}

@@ -2,7 +2,7 @@
 
 import httpx
 
-_CLIENT = httpx.Client(timeout=30)
+_CLIENT = httpx.Client(timeout=90)
 
 
 def ask(port: int, path: str, method: str = "GET", **headers: str) -> httpx.Response:
