@@ -73,8 +73,9 @@ def test_a_reload_under_load_fails_nothing_and_turns_no_proxy_away(database: Dat
                     await asyncio.sleep(0.05)
 
         async def loaded_and_watched() -> Outcome:
-            outcome, _ = await asyncio.gather(issue(), watch())
-            return outcome
+            loading = asyncio.create_task(issue())
+            await watch()
+            return await loading
 
         outcome = asyncio.run(loaded_and_watched())
         assert (outcome.refused, outcome.broken) == ([], 0)

@@ -51,7 +51,7 @@ class Witness:
 
     def asks(self, port: int, count: int) -> None:
         """Have so many numbers issued."""
-        outcome = asyncio.run(load(port, count, patience=20))
+        outcome = asyncio.run(load(port, count, patience=60))
         assert len(outcome.numbers) == count
         self.keeps(answer.document for answer in outcome.answers)
 
