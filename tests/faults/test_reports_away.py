@@ -1,6 +1,7 @@
 """PostgreSQL goes away, and workers die in the middle of a task: what is delivered again changes nothing."""
 
 import asyncio
+import json
 import shutil
 import tempfile
 import time
@@ -89,7 +90,7 @@ def test_a_tick_outlives_ten_seconds_without_postgresql_and_that_is_said_once_by
         assert alive(pool) == pool, "the same processes went on"
     check_counts(own)
     text = said.read_text()
-    reasons = Counter(line.partition(LOST)[2].partition('"')[0] for line in text.splitlines() if LOST in line)
+    reasons = Counter(json.loads(line)["event"] for line in text.splitlines() if LOST in line)
     assert max(reasons.values()) <= 2, "each reason by each of the two processes"
     assert "Traceback" not in text
 
