@@ -103,7 +103,7 @@ def test_a_second_signal_ends_a_workers_pause(database: Database, service: Servi
     os.kill(worker, signal.SIGTERM)
     assert eventually(lambda: not alive([worker]), QUICK)
     os.kill(running.pid, signal.SIGINT)
-    assert eventually(lambda: not running.running)
+    assert eventually(lambda: not running.running, QUICK)
 
 
 def test_a_worker_whose_master_was_killed_makes_no_pause(database: Database, service: ServiceFactory) -> None:

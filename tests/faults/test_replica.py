@@ -7,12 +7,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from psycopg.errors import SerializationFailure
 
 from tests.logs import Heard
 from tests.plugin import Cluster, Database
@@ -62,14 +63,15 @@ class Pair(NamedTuple):
         return numbers
 
     def of_replica(self, statement: str) -> Any:
-        """What the replica says to its superuser."""
-        with ledger.reading(self.standby.of(self.database).owner_url) as session:
-            return session.execute(statement).fetchone()
+        """What the replica says to its superuser, who is asked again if that had to make way for what is replayed."""
+        while True:
+            with suppress(SerializationFailure), ledger.reading(self.standby.of(self.database).owner_url) as session:
+                return session.execute(statement).fetchone()
 
     def until_followed(self) -> int:
         """How many leaves both have, once they have the same, and the service has seen it."""
         size = published(self.database)
-        assert eventually(lambda: published(self.standby.of(self.database)) == size)
+        assert eventually(lambda: self.of_replica("SELECT published_size FROM tree_state") == (size,))
         assert eventually(self.asks_replica)
         return size
 
@@ -181,6 +183,9 @@ def test_a_statement_that_has_to_make_way_for_what_is_replayed_is_asked_of_the_p
             primary.execute("COMMIT")
         assert reading.result()["size"] == size
     assert eventually(lambda: pair.of_replica(conflicts) != before)
+    with ledger.reading(pair.standby.url()) as standby:
+        standby.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
+        standby.execute("SELECT pg_reload_conf()")
     assert eventually(pair.asks_replica)
 
 

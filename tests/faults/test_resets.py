@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from core import databases
-from core.session import Session, SessionLostError
+from core.session import PATIENCE, Session, SessionLostError
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.processes import eventually
@@ -35,7 +35,7 @@ def test_a_session_that_is_reset_behind_some_of_an_answer_is_lost(database: Data
         superuser.execute("SELECT pg_advisory_unlock(7)")
         assert eventually(lambda: line.cuts_made == 1)
         time.sleep(0.5)  # noqa: ASYNC251  # the loop is to find both at once
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE - 10):  # not once the session is given up
             with pytest.raises(SessionLostError):
                 await asking
         assert session.lost.done()
