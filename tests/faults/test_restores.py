@@ -165,7 +165,7 @@ def test_a_database_that_is_destroyed_under_load_loses_what_was_not_published(
 ) -> None:
     """How much that is at worst is measured: python -m benchmarks recovery."""
     before = Witness()
-    running = service(site.database, WEB_CONCURRENCY="1")
+    running = service(site.database, WEB_CONCURRENCY="1", DEADLINE="10")  # so long its clients wait for it in the end
     with Sealer(site.database), Crowd(running.port, site.folder, 27) as crowd:
         assert eventually(lambda: published(site.database) > 300)
         destroy(site.cluster)
