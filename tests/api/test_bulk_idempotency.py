@@ -95,7 +95,7 @@ def test_a_call_that_was_refused_has_not_used_its_key(port: int, key: str) -> No
 def test_a_key_sent_many_times_at_once_over_several_processes_is_one_call(
     database: Database, key: str, service: ServiceFactory
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="3", DEADLINE="60")
+    running = service(database, WEB_CONCURRENCY="3")
     before = ledger.count(database.owner_url)
     keys = [str(uuid4()) for _ in range(4)] * 4
     with ThreadPoolExecutor(MOST_CALLS) as threads:

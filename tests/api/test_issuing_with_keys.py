@@ -34,7 +34,7 @@ def lane_port(database: Database, service: ServiceFactory) -> int:
 def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
     """The same under `manage.py runserver`; it comes second, since starting the service makes the allocator."""
     assert lane_port
-    with runserver(database, ISSUANCE_REQUIRES_KEY="1", DEADLINE="60") as port:
+    with runserver(database, ISSUANCE_REQUIRES_KEY="1") as port:
         yield port
 
 

@@ -54,7 +54,7 @@ def lane_port(database: Database, service: ServiceFactory, limits: dict[str, Any
 @pytest.fixture(scope="module")
 def wsgi_port(database: Database, lane_port: int, limits: dict[str, Any]) -> Iterator[int]:
     assert lane_port
-    with runserver(database, DEADLINE="60", **limits) as port:
+    with runserver(database, **limits) as port:
         yield port
 
 

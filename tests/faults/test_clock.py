@@ -19,6 +19,8 @@ from tests.support.sealing import seal
 from tests.support.service import Service
 
 EVENTS = 600
+SILENCE = 20
+"""Seconds: more than a process needs to begin on a busy machine, since it is silent until then."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_ticks_go_on_when_a_clock_that_was_a_year_fast_is_put_right(
         clock.write_text("+0")
         time.sleep(2)
         before = sent()
-        assert eventually(lambda: sent() > before + 10, 10), "beat waits for the year to come again"
+        assert eventually(lambda: sent() > before + 10), "beat waits for the year to come again"
 
 
 def test_web_processes_live_on_when_a_clock_that_was_a_year_fast_is_put_right(
@@ -86,9 +88,9 @@ def test_web_processes_live_on_when_a_clock_that_was_a_year_fast_is_put_right(
     """Gunicorn kills who is silent, and uvicorn tells by the time of day when to speak next."""
     clock.write_text("+1y")
     environment: dict[str, Any] = dict(faked(library, clock))
-    with Service(database, arguments=("--timeout", "4"), **environment) as running:
+    with Service(database, arguments=("--timeout", str(SILENCE)), **environment) as running:
         time.sleep(3)
         before = running.worker_pids
         clock.write_text("+0")
-        time.sleep(8)
+        time.sleep(SILENCE + 4)
         assert running.worker_pids == before

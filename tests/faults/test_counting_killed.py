@@ -9,6 +9,7 @@ import sys
 import time
 
 import psycopg
+import pytest
 
 from tests.plugin import ROOT, Database
 from tests.support.filling import fill
@@ -18,15 +19,18 @@ from tests.support.reports import counted, expected, position, roll_up
 EVENTS = 32 * 8192
 MOST = 1024
 ROUNDS = 25
+STEPS = EVENTS // MOST // ROUNDS // 2
+"""Of each of the two workers of a round, so that something is left for the last round, however late they are killed."""
 # Of this database, whatever they do; their workers end then.
-_END_SESSIONS = """
-    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-     WHERE application_name = 'tracking-reporter' AND datname = current_database()"""
+_OF_WORKERS = "FROM pg_stat_activity WHERE application_name = 'tracking-reporter' AND datname = current_database()"
+_END_SESSIONS = f"SELECT count(pg_terminate_backend(pid)) {_OF_WORKERS}"
+_SESSIONS = f"SELECT count(*) {_OF_WORKERS}"
 
 _COUNTED = """
     SELECT leaves, (SELECT sum(count) FROM daily_usage), (SELECT sum(count) FROM daily_total) FROM rollup_state"""
 
 
+@pytest.mark.timeout(900)  # two processes begin in each round
 def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Database) -> None:
     fill(database, EVENTS)
     chance = random.Random(5)
@@ -36,7 +40,7 @@ def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Databa
             before = position(database)
             assert before < EVENTS, f"done after {round_} rounds"
             workers = [start(database) for _ in range(2)]
-            assert eventually(functools.partial(moved, database, before), 60), before
+            assert eventually(functools.partial(moved, database, before)), before
             time.sleep(chance.uniform(0, 0.03))
             if round_ % 4 == 0:
                 ((sessions,),) = superuser.execute(_END_SESSIONS.encode()).fetchall()
@@ -45,6 +49,7 @@ def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Databa
                 worker.send_signal(signal.SIGKILL)
                 worker.wait()
             assert of_position(database), "more or less is counted than the position says"
+        assert eventually(lambda: superuser.execute(_SESSIONS.encode()).fetchone() == (0,)), "one may have the turn"
     assert ended > 0, "no session was ended at work"
     roll_up(database)
     assert position(database) == EVENTS
@@ -64,5 +69,5 @@ def moved(database: Database, before: int) -> bool:
 
 
 def start(database: Database) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.support.counting", database.reporter_url, str(MOST)]
+    command = [sys.executable, "-m", "tests.support.counting", database.reporter_url, str(MOST), str(STEPS)]
     return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))

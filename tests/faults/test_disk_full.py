@@ -56,7 +56,7 @@ def test_a_full_disk_stops_issuing_with_a_sentence_and_not_reading(
     assert {answer.document["type"] for answer in full.refused} == {"/problems/database-unavailable"}
     assert ask(running.port, f"/v1/tracking-numbers/{issued[0]}/proof").json()["type"] == "/problems/not-yet-sealed"
     filler.unlink()
-    issued += (again := asyncio.run(load(running.port, 200, patience=20)).numbers)
+    issued += (again := asyncio.run(load(running.port, 200, patience=60)).numbers)
     assert len(again) == 200
     assert sorted(ledger.numbers(small.owner_url)) == sorted(issued)
     said = [line for line in heard.read().splitlines() if "No number is issued" in line]

@@ -91,7 +91,7 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_recovered_
         assert ledger.count(restored.owner_url) == events
 
         assert command(restored, "recover_ledger", "--yes").returncode == 0
-        fresh = asyncio.run(load(after.port, 3000, patience=20)).numbers
+        fresh = asyncio.run(load(after.port, 3000, patience=60)).numbers
         assert len(fresh) == 3000
         assert not used_since & set(fresh), "a number of before the restore came again"
         high = msgspec.json.decode(database.fence.read_bytes(), type=Mark).highest_block
@@ -167,7 +167,7 @@ def test_a_fence_that_cannot_be_written_stops_issuing_and_nothing_is_lost(
         assert ledger.count(database.owner_url) - events == len(outcome.numbers)
     finally:
         obstacle.rmdir()
-    assert len(asyncio.run(load(running.port, 100, patience=20)).numbers) == 100
+    assert len(asyncio.run(load(running.port, 100, patience=60)).numbers) == 100
     running.stop()
 
 
@@ -187,7 +187,7 @@ def test_a_new_database_takes_over_a_used_fence_only_when_somebody_says_so(
     assert command(empty, "recover_ledger", "--yes").returncode == 0
 
     running = service(empty, initialise=False, WEB_CONCURRENCY="1")
-    fresh = asyncio.run(load(running.port, 2000, patience=20)).numbers
+    fresh = asyncio.run(load(running.port, 2000, patience=60)).numbers
     assert len(fresh) == 2000
     assert not numbers & set(fresh)
     running.stop()

@@ -133,5 +133,5 @@ def test_nothing_is_issued_where_a_log_was_published_and_its_publication_is_gone
     running = service(database, initialise=False, WEB_CONCURRENCY="1")
     assert problem(running) == (503, "/problems/issuing-refused")
     shutil.move(database.publication.with_name("elsewhere"), database.publication)
-    assert asyncio.run(load(running.port, 1, patience=20)).numbers
+    assert asyncio.run(load(running.port, 1, patience=60)).numbers
     running.stop()

@@ -5,12 +5,14 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from core.embedded import postgres
+from ledger.domain.serial import BLOCK_SIZE
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
 from tests.support.commands import command
@@ -75,7 +77,7 @@ def seal(database: Database, settings: dict[str, str], log: Path | None = None) 
 
 def problem(running: Service) -> tuple[int, str]:
     """What an order is answered with."""
-    answer = httpx.get(f"{running.base_url}{PATH}?{query().decode()}", timeout=20)
+    answer = httpx.get(f"{running.base_url}{PATH}?{query().decode()}", timeout=90)
     return answer.status_code, answer.json().get("type", "")
 
 
@@ -83,8 +85,17 @@ def kill(*pids: int) -> None:
     """End processes and all that they have started, at once."""
     all_of_them = set().union(*(family(pid) for pid in pids))
     for pid in all_of_them:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a worker goes when its master does
+            os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: alive(all_of_them) == [])
+
+
+def blocks(database: Database) -> int:
+    """How many blocks were leased."""
+    with ledger.reading(database.owner_url) as session:
+        row = session.execute("SELECT count(*) FROM number_block").fetchone()
+        assert row is not None
+        return int(row[0])
 
 
 class Reader(Meanwhile):
@@ -128,24 +139,25 @@ def test_killed_and_cut_off_again_and_again_it_publishes_all_and_contradicts_not
             valkey.lost = 1
             with seal(own, settings, tmp_path / "log") as sealer:
                 size = published(own)
-                numbers += asyncio.run(load(running.port, 1500, connections=16, patience=20)).numbers
+                numbers += asyncio.run(load(running.port, 1500, connections=16, patience=120)).numbers
                 assert eventually(lambda size=size: published(own) > size)  # type: ignore[misc]  # bound here
+                while last and not set(bucket.made) >= {*FAULTS, *SLOW}:  # as many publications as it takes
+                    numbers += asyncio.run(load(running.port, 100, connections=16, patience=120)).numbers
                 if last:
                     bucket.back()
                     until_published(own, ledger.count(own.owner_url))
                 kill(sealer.pid, running.pid)
             running = start(own, settings, web=2, initialise=False)
             reader.port = running.port
-        numbers += asyncio.run(load(running.port, 50, patience=20)).numbers
+        numbers += asyncio.run(load(running.port, 50, patience=60)).numbers
         with seal(own, settings):
             until_published(own, ledger.count(own.owner_url))
-        proof = httpx.get(f"{running.base_url}/v1/tracking-numbers/{numbers[-1]}/proof", timeout=20)
+        proof = httpx.get(f"{running.base_url}/v1/tracking-numbers/{numbers[-1]}/proof", timeout=60)
         assert proof.text.startswith("c2sp.org/tlog-proof@v1\n")
     running.stop()
 
     assert len(set(numbers)) == len(numbers) >= 2500
     assert valkey.lost == 0
-    assert set(bucket.made) >= {*FAULTS, *SLOW}, "the test has not made every fault"
     bucket.download(PREFIX, own.publication)
     log = naive_log.check(own)
     naive_log.check_published(own, log)
@@ -172,6 +184,7 @@ def test_a_restored_database_is_told_by_the_fence_and_by_the_checkpoint(
     restored = CLUSTER.database(f"{own.name}_restored")
     postgres.create_database(CLUSTER.server.url(), restored.name, template=own.name)
     issue(10)
+    lost = f"{blocks(restored)} to {blocks(own) - 1}"
     refused = command(restored, "init_allocator", **outside)
     assert refused.returncode == 1
     assert "restored to an earlier state" in refused.stderr
@@ -180,8 +193,8 @@ def test_a_restored_database_is_told_by_the_fence_and_by_the_checkpoint(
     said = tmp_path / "log"
     with seal(restored, outside, said):
         assert eventually(lambda: said.exists() and "a checkpoint of 40 was published" in said.read_text())
-        assert "write off blocks 1 to 1" in command(restored, "recover_ledger", **outside).stdout
-        assert "Wrote off blocks 1 to 1" in command(restored, "recover_ledger", "--yes", **outside).stdout
+        assert f"write off blocks {lost}" in command(restored, "recover_ledger", **outside).stdout
+        assert f"Wrote off blocks {lost}" in command(restored, "recover_ledger", "--yes", **outside).stdout
         assert ledger.count(restored.owner_url) == 40, "from the bucket, while a sealer waits"
         assert eventually(lambda: problem(running)[0] == 200)
         until_published(restored, 41)
@@ -210,11 +223,12 @@ def test_while_the_fence_is_away_it_issues_what_it_has_leased_and_goes_on_when_i
     with start(own, outside) as running:
         assert len(asyncio.run(load(running.port, 20)).numbers) == 20
         valkey.up = False
-        meanwhile = asyncio.run(load(running.port, 1200, connections=4))
-        assert len(meanwhile.numbers) == 1024 - 20, "the block in hand is used to its end"
+        left = blocks(own) * BLOCK_SIZE - 20  # where a lease took long, more than one is leased ahead
+        meanwhile = asyncio.run(load(running.port, left + 200, connections=4))
+        assert len(meanwhile.numbers) == left, "what is in hand is used to its end"
         assert {answer.document["type"] for answer in meanwhile.refused} == {"/problems/database-unavailable"}
         valkey.up = True
-        assert len(asyncio.run(load(running.port, 100, patience=20)).numbers) == 100
+        assert len(asyncio.run(load(running.port, 100, patience=60)).numbers) == 100
 
 
 def test_while_the_bucket_is_away_sessions_issue_new_ones_wait_and_both_go_on_when_it_is_back(
@@ -231,5 +245,5 @@ def test_while_the_bucket_is_away_sessions_issue_new_ones_wait_and_both_go_on_wh
             assert eventually(lambda: said.exists() and "Sealing has stopped" in said.read_text())
             assert published(own) == 20
             bucket.back()
-            assert len(asyncio.run(load(late.port, 20, patience=20)).numbers) == 20
+            assert len(asyncio.run(load(late.port, 20, patience=60)).numbers) == 20
             until_published(own, 60)

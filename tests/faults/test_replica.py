@@ -7,12 +7,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from psycopg.errors import SerializationFailure
 
 from tests.logs import Heard
 from tests.plugin import Cluster, Database
@@ -20,6 +21,7 @@ from tests.support import ledger
 from tests.support.keys import bearer, make_key
 from tests.support.load import load
 from tests.support.orders import GOOD
+from tests.support.patient import PATIENT
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, until_published
 from tests.support.service import Service, ServiceFactory
@@ -47,7 +49,7 @@ class Pair(NamedTuple):
     def ask(self, path: str, running: Service | None = None) -> httpx.Response:
         """A read of the service that knows of the replica, or of another one."""
         url = f"{(running or self.reader).base_url}{path}"
-        return httpx.get(url, headers=bearer(self.key), timeout=30)
+        return httpx.get(url, headers=bearer(self.key), timeout=90)
 
     def read(self, path: str, running: Service | None = None) -> Any:
         """What such a read answers, which must not fail."""
@@ -61,15 +63,16 @@ class Pair(NamedTuple):
         return numbers
 
     def of_replica(self, statement: str) -> Any:
-        """What the replica says to its superuser."""
-        with ledger.reading(self.standby.of(self.database).owner_url) as session:
-            return session.execute(statement).fetchone()
+        """What the replica says to its superuser, who is asked again if that had to make way for what is replayed."""
+        while True:
+            with suppress(SerializationFailure), ledger.reading(self.standby.of(self.database).owner_url) as session:
+                return session.execute(statement).fetchone()
 
     def until_followed(self) -> int:
         """How many leaves both have, once they have the same, and the service has seen it."""
         size = published(self.database)
-        assert eventually(lambda: published(self.standby.of(self.database)) == size)
-        assert eventually(self.asks_replica, 15)
+        assert eventually(lambda: self.of_replica("SELECT published_size FROM tree_state") == (size,))
+        assert eventually(self.asks_replica)
         return size
 
     def asks_replica(self, path: str = f"{LIST}?limit=1") -> bool:
@@ -86,29 +89,24 @@ def pair(service: ServiceFactory) -> Iterator[Pair]:
         database = cluster.create()
         with Standby(cluster) as standby:
             plain = service(database, WEB_CONCURRENCY="1")
-            reader = service(
-                database,
-                initialise=False,
-                WEB_CONCURRENCY="1",
-                LOG_LEVEL="INFO",
-                DATABASE_REPLICA_URL=standby.of(database).url,
-            )
             key = make_key(database, "audit", "reports")
-            with Sealer(database) as sealer:
+            replica = {"LOG_LEVEL": "INFO", "DATABASE_REPLICA_URL": standby.of(database).url}
+            with (
+                Service(database, initialise=False, arguments=PATIENT, WEB_CONCURRENCY="1", **replica) as reader,
+                Sealer(database) as sealer,
+            ):
                 made = Pair(cluster, database, standby, plain, reader, sealer, key)
                 made.issue(5)
                 yield made
             plain.stop()
-            reader.stop()
         cluster.server.stop()
 
 
 def test_the_replica_answers_what_it_has_and_the_primary_what_it_lacks(pair: Pair) -> None:
     (number,) = pair.issue(1)
     size = pair.until_followed()
-    assert pair.asks_replica(f"{LIST}/{number}")
-    assert pair.asks_replica(STATS)
-    assert pair.asks_replica("/v1/reports/daily")
+    for path in (f"{LIST}/{number}", STATS, "/v1/reports/daily"):
+        assert eventually(lambda: pair.asks_replica(path))  # noqa: B023  # called at once
     with paused(pair):
         fresh = pair.issue(3)
         assert pair.read(LIST)["size"] == pair.read(STATS)["size"] == size, "a list may be some seconds old"
@@ -158,11 +156,9 @@ def test_a_replica_that_falls_behind_is_asked_again_once_it_has_caught_up(pair: 
     size = pair.until_followed()
     with paused(pair):
         pair.issue(1)
-        begun = time.monotonic()
-        assert pair.read(LIST)["size"] == size
-        assert eventually(lambda: pair.read(LIST)["size"] == size + 1, 20)
-        assert 8 < time.monotonic() - begun < 14
-    assert eventually(pair.asks_replica, 5)
+        assert pair.read(LIST)["size"] == size, "it is not behind for long"
+        assert eventually(lambda: pair.read(LIST)["size"] == size + 1)
+    assert eventually(pair.asks_replica)
 
 
 def test_a_statement_that_has_to_make_way_for_what_is_replayed_is_asked_of_the_primary(pair: Pair) -> None:
@@ -170,6 +166,7 @@ def test_a_statement_that_has_to_make_way_for_what_is_replayed_is_asked_of_the_p
     conflicts = "SELECT confl_lock FROM pg_stat_database_conflicts WHERE datname = current_database()"
     before = pair.of_replica(conflicts)
     waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'tracking-reads' AND wait_event_type = 'Lock'"
+    locked = "SELECT FROM pg_locks WHERE relation = 'run'::regclass AND mode = 'AccessExclusiveLock' AND granted"
     with ledger.reading(pair.standby.url()) as standby:
         standby.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
         standby.execute("SELECT pg_reload_conf()")
@@ -177,6 +174,7 @@ def test_a_statement_that_has_to_make_way_for_what_is_replayed_is_asked_of_the_p
         # As a migration may lock tables one after the other; the replica takes the same locks as it replays.
         primary.execute("BEGIN; LOCK TABLE run IN ACCESS EXCLUSIVE MODE")
         primary.execute("SELECT pg_logical_emit_message(false, 'a test', 'what was logged before is sent', true)")
+        assert eventually(lambda: pair.of_replica(locked) is not None)
         reading = threads.submit(pair.read, LIST)
         try:
             assert eventually(lambda: pair.of_replica(waiting) is not None), "it has read tree_state, and waits for run"
@@ -185,7 +183,10 @@ def test_a_statement_that_has_to_make_way_for_what_is_replayed_is_asked_of_the_p
             primary.execute("COMMIT")
         assert reading.result()["size"] == size
     assert eventually(lambda: pair.of_replica(conflicts) != before)
-    assert eventually(pair.asks_replica, 10)
+    with ledger.reading(pair.standby.url()) as standby:
+        standby.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
+        standby.execute("SELECT pg_reload_conf()")
+    assert eventually(pair.asks_replica)
 
 
 def test_a_replica_that_was_killed_costs_no_read_and_is_asked_again_when_it_is_back(pair: Pair) -> None:
@@ -193,12 +194,12 @@ def test_a_replica_that_was_killed_costs_no_read_and_is_asked_again_when_it_is_b
     os.kill(pair.standby.pid, signal.SIGKILL)
     begun = time.monotonic()
     assert [pair.read(LIST)["size"] for _ in range(20)] == [size] * 20
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30, "a connection is tried for two seconds, and not by each of them"
     pair.issue(1)
     assert pair.read(LIST)["size"] == size + 1
     assert eventually(lambda: not pair.standby.running)
     pair.standby.start()
-    assert eventually(pair.asks_replica, 15)
+    assert eventually(pair.asks_replica)
 
 
 def test_while_the_primary_is_away_the_replica_answers_whoever_needs_no_key(pair: Pair) -> None:

@@ -1,9 +1,11 @@
 """PostgreSQL goes away, and workers die in the middle of a task: what is delivered again changes nothing."""
 
 import asyncio
+import json
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tests.support.service import Service, ServiceFactory
 from tests.support.ticking import check_counts, client, counted, until_counted
 
 AWAY_SECONDS = 10.0
+LOST = "Counting has lost the database"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def broker(folder: Path) -> Iterator[Valkey]:
 def issue(running: Service, own: Database, count: int) -> None:
     """Issue so many, and have them sealed."""
     before = counted(own)
-    assert len(asyncio.run(load(running.port, count, connections=8, patience=20)).numbers) == count
+    assert len(asyncio.run(load(running.port, count, connections=8, patience=60)).numbers) == count
     until_published(own, before + count)
 
 
@@ -80,13 +83,15 @@ def test_a_tick_outlives_ten_seconds_without_postgresql_and_that_is_said_once_by
         cluster.server.stop()
         ticking.send(broker, "roll_up")
         time.sleep(AWAY_SECONDS)
+        assert eventually(lambda: LOST in said.read_text()), "the worker took it up meanwhile"
         cluster.server.start()
-        until_counted(own, 200, 50)
+        until_counted(own, 200)
         assert eventually(lambda: "Counting goes on." in said.read_text())
         assert alive(pool) == pool, "the same processes went on"
     check_counts(own)
     text = said.read_text()
-    assert 1 <= text.count("Counting has lost the database") <= 4, "by two processes: it is away, it starts up"
+    reasons = Counter(json.loads(line)["event"] for line in text.splitlines() if LOST in line)
+    assert max(reasons.values()) <= 2, "each reason by each of the two processes"
     assert "Traceback" not in text
 
 
@@ -107,7 +112,8 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
         obstacle.execute("LOCK TABLE daily_total IN ACCESS EXCLUSIVE MODE")
         tick = ticking.send(broker, "roll_up")
         assert eventually(lambda: waits(own)), "a task is in the middle of its transaction"
-        assert received() == 1
+        before = received()  # more than once, if this is late: what is not done within a second is delivered again
+        assert before
         if victim == "the pool":
             first.kill_pool()
         else:
@@ -115,7 +121,7 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
         assert counted(own) == 0
         obstacle.rollback()
         with ticking.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
-            assert eventually(lambda: received() == 2)
+            assert eventually(lambda: received() > before)
             with ticking.beat(own, broker):
                 until_counted(own, 300)
     check_counts(own)

@@ -138,6 +138,7 @@ def test_a_sealer_killed_again_and_again_under_load_seals_everything_once(
         finally:
             done.set()
             issuing.join()
+        issue(running, 10)  # for the last one, which is looked at when all is over
         with sealing(database) as last:
             while last.tick():
                 pass

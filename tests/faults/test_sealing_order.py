@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -29,6 +30,7 @@ SLOW = """
     ALTER TABLE issuance_event ADD CHECK (destination <> 'ZW');"""
 AT_WORK = "FROM pg_stat_activity WHERE application_name = 'tracking-writer' AND datname = current_database()"
 FROZEN_SECONDS = 2.0
+USED_UP = f"SELECT count(*) FROM block_cursor WHERE last_serial % {BLOCK_SIZE} = {BLOCK_SIZE - 1}"
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ class Striker(Meanwhile):
 
     def __init__(self, database: Database, running: Service) -> None:
         self.struck: Counter[str] = Counter()
-        self.sealed_meanwhile: list[int] = []
+        self.sealed_meanwhile: list[bool] = []
         self._database = database
         self._running = running
         self._chance = random.Random(3)
@@ -57,36 +59,45 @@ class Striker(Meanwhile):
 
     def work(self) -> None:
         ways: list[Callable[[], str | None]] = [self._kill, self._end, self._freeze]
-        while not self.done.wait(self._chance.random() / 2):
+        while not self.done.wait(self._chance.random() / 2) and not self.enough:
             way = self._chance.choice(ways)()
             if way is not None:
                 self.struck[way] += 1
 
     def _kill(self) -> str | None:
         """Kill a web process with -9 while its batch is under way."""
-        pids = self._running.worker_pids
         with ledger.reading(self._database.owner_url) as session:
             if not eventually(lambda: session.execute(f"SELECT {AT_WORK} AND state = 'active'").rowcount > 1, 5):
                 return None
-        os.kill(self._chance.choice(pids), signal.SIGKILL)
-        return "killed"
+        return "killed" if self._strike(signal.SIGKILL) else None
 
     def _end(self) -> str | None:
         with ledger.reading(self._database.owner_url) as session:
             statement = f"SELECT pg_terminate_backend(pid) {AT_WORK} AND state = 'active' LIMIT 1"
             return "ended" if session.execute(statement).rowcount else None
 
-    def _freeze(self) -> str:
+    def _freeze(self) -> str | None:
         """Stop a web process with a block open; what the others issue is sealed all the same."""
-        pid = self._chance.choice(self._running.worker_pids)
-        os.kill(pid, signal.SIGSTOP)
+        pid = self._strike(signal.SIGSTOP)
+        if pid is None:
+            return None
         before = published(self._database)
+        # Over connections of its own: those of the load may all be the frozen one's.
+        asyncio.run(load(self._running.port, 20, connections=4))
         time.sleep(FROZEN_SECONDS)
-        self.sealed_meanwhile.append(published(self._database) - before)
+        self.sealed_meanwhile.append(eventually(lambda: published(self._database) > before))
         os.kill(pid, signal.SIGCONT)
         return "frozen"
 
+    def _strike(self, how: signal.Signals) -> int | None:
+        """Signal one of the web processes, unless it has just ended."""
+        with suppress(ProcessLookupError, IndexError):
+            os.kill(pid := self._chance.choice(self._running.worker_pids), how)
+            return pid
+        return None
 
+
+@pytest.mark.timeout(600)
 def test_whatever_happens_to_writers_every_visible_event_is_sealed_once_and_none_appears_behind_a_cursor(
     own: Database, service: ServiceFactory
 ) -> None:
@@ -96,14 +107,15 @@ def test_whatever_happens_to_writers_every_visible_event_is_sealed_once_and_none
     with Sealer(own), ledger.reading(own.owner_url) as elsewhere:
         elsewhere.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         elsewhere.execute("SELECT pg_current_xact_id(), count(*) FROM issuance_event")
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         with Striker(own, running) as striker:
-            while time.monotonic() < until and not (striker.enough and len(numbers) > 6 * BLOCK_SIZE):
+            while time.monotonic() < until and not (striker.enough and row(own, USED_UP) > (0,)):
                 outcome = asyncio.run(load(running.port, 1500, connections=64, poison=0.002))
                 numbers += outcome.numbers
                 statuses.update(answer.status for answer in outcome.refused)
+        assert eventually(lambda: row(own, "SELECT count(DISTINCT writer) FROM number_block") > (8,))
         running.stop()
-        until_published(own, ledger.count(own.owner_url), 30)
+        until_published(own, ledger.count(own.owner_url))
         (end, writers) = row(own, "SELECT max(id) + 1, count(DISTINCT writer) FROM number_block")
         assert eventually(lambda: state(own)["closed_below"] == end), "each block of a writer that is gone is closed"
         assert elsewhere.execute("SELECT count(*) FROM issuance_event").fetchone() == (0,), (
@@ -111,11 +123,10 @@ def test_whatever_happens_to_writers_every_visible_event_is_sealed_once_and_none
         )
 
     assert striker.enough, striker.struck
-    assert all(sealed > 0 for sealed in striker.sealed_meanwhile), striker.sealed_meanwhile
+    assert all(striker.sealed_meanwhile), striker.sealed_meanwhile
     assert statuses[500] > 0, "the database has refused rows"
     assert writers > 8
-    (full,) = row(own, f"SELECT count(*) FROM block_cursor WHERE last_serial % {BLOCK_SIZE} = {BLOCK_SIZE - 1}")
-    assert full > 0, "blocks were used up"
+    assert row(own, USED_UP) > (0,), "blocks were used up"
     assert len(set(numbers)) == len(numbers)
     assert set(numbers) <= set(ledger.numbers(own.owner_url)), "what was answered is in the ledger"
     log = naive_log.check(own)
@@ -137,7 +148,10 @@ def test_what_a_writer_commits_behind_a_ticks_back_before_it_ends_is_sealed_by_t
             if running.running:
                 assert len(asyncio.run(load(running.port, 3)).numbers) == 3
                 running.stop()
-                locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+                locks = (
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
                 assert eventually(lambda: row(own, locks) == (0,)), "a backend takes a moment to leave"
 
         monkeypatch.setattr(Active, "_discover", take_the_snapshot_and_see_it_end)

@@ -319,7 +319,7 @@ def test_while_one_shard_is_down_the_other_goes_on_and_reads_say_what_is_missing
     assert world.asked(f"{PATH}/{lost}")["tracking_number"] == lost
     listed = follow(world.reader.port, world.key, f"{PATH}?limit=1000")
     assert {row["tracking_number"] for row in listed.rows} == world.numbers | set(more.numbers)
-    again = asyncio.run(load(world.issuers[1].port, 50, patience=20))
+    again = asyncio.run(load(world.issuers[1].port, 50, patience=60))
     assert len(again.numbers) == 50
     assert not set(again.numbers) & (world.numbers | set(more.numbers))
 
@@ -352,12 +352,20 @@ def issuing(issuer: Service, count: int) -> Iterator[Future[Outcome]]:
 def test_a_shard_that_hangs_is_waited_for_as_long_as_the_coordinator_is_told_to(world: World) -> None:
     lost, there = (next(iter(answers)) for answers in reversed(world.answers))
     server = world.two.shards[1].cluster.server
+    hung = f"A shard has not answered within {STATEMENT_SECONDS} seconds."
+    assert world.asked(f"{PATH}/{lost}")
     with standing_still(server.pid):
-        began = time.monotonic()
-        assert world.missing(f"{PATH}/{lost}") == f"A shard has not answered within {STATEMENT_SECONDS} seconds."
+        for _ in range(20):
+            began = time.monotonic()
+            said = world.missing(f"{PATH}/{lost}")
+            if said == hung:
+                break
+            # Of several threads some may have no connection to that shard yet, and none is made now.
+            assert said == "Shard 1 can't be reached."
+        assert said == hung
         assert time.monotonic() - began >= STATEMENT_SECONDS
         assert world.asked(f"{PATH}/{there}")["tracking_number"] == there
-    assert world.asked(f"{PATH}/{lost}")["tracking_number"] == lost
+    assert eventually(lambda: ask(world.reader.port, f"{PATH}/{lost}", **bearer(world.key)).status_code == 200)
 
 
 def test_a_day_is_closed_once_each_shard_has_written_its_report(world: World) -> None:
@@ -393,6 +401,7 @@ def until_settled(shard: Shard) -> None:
 @contextmanager
 def standing_still(postmaster: int) -> Iterator[None]:
     """A PostgreSQL whose processes are all stopped."""
+    os.kill(postmaster, signal.SIGSTOP)  # so that it starts no more
     stopped = [postmaster, *children(postmaster)]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)

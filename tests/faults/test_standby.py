@@ -20,7 +20,7 @@ from tests.support.checker import Checker, check_checkpoints
 from tests.support.crowd import Crowd
 from tests.support.load import load
 from tests.support.orders import PATH, query
-from tests.support.processes import eventually
+from tests.support.processes import alive, eventually, family
 from tests.support.sealing import Sealer, published, state, until_published
 from tests.support.service import Service, ServiceFactory
 from tests.support.standby import NAME, Standby, wait_for
@@ -41,7 +41,7 @@ def cluster() -> Iterator[Cluster]:
 
 def refusal(service: Service) -> tuple[int, str]:
     """Status and problem type of one request for a number."""
-    answer = httpx.get(f"{service.base_url}{PATH}?{query().decode()}", timeout=20)
+    answer = httpx.get(f"{service.base_url}{PATH}?{query().decode()}", timeout=90)
     return answer.status_code, answer.json()["type"]
 
 
@@ -92,9 +92,10 @@ def test_a_promoted_standby_that_lacks_blocks_issues_nothing_until_somebody_says
         issued = asyncio.run(load(running.port, 50)).numbers
         standby.stop()
         issued += asyncio.run(load(running.port, 1200)).numbers
+        server = family(cluster.server.pid)
         os.kill(cluster.server.pid, signal.SIGKILL)
         running.stop()
-        assert eventually(lambda: not cluster.server.running)
+        assert eventually(lambda: not cluster.server.running and not alive(server)), "who still writes there"
         shutil.rmtree(cluster.server.data)
         standby.start()
         standby.promote()

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -16,6 +15,7 @@ from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import history as made
 from tests.support import ledger
 from tests.support.load import load
+from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, seal, state
 from tests.support.service import ServiceFactory
 from tests.support.tampering import (
@@ -46,14 +46,19 @@ def history(database: Database, service: ServiceFactory) -> Database:
     """Two full tiles and a partial one, four checkpoints, gaps within runs, and some leaves that nobody signed yet."""
     with ledger.reading(database.owner_url) as session:
         session.execute("ALTER TABLE issuance_event ADD CHECK (destination <> 'ZW')")
-    running = service(database, WEB_CONCURRENCY="2")
+    # Two services of one process each: of two processes of one service, one may take all connections.
+    both = [service(database, initialise=first, WEB_CONCURRENCY="1") for first in (True, False)]
     for poison in (0.0, 0.03, 0.0, 0.03):  # refused rows burn serials, which makes gaps
-        made.issue(running.port, EVENTS // 4, poison=poison)
+        for running in both:
+            made.issue(running.port, EVENTS // 8, poison=poison)
         seal(database, ledger.count(database.owner_url))
-        made.issue(running.port, 32, poison=1.0)  # and between two runs
-    made.issue(running.port, TAIL)
+        for running in both:
+            made.issue(running.port, 16, poison=1.0)  # and between two runs
+    for running in both:
+        made.issue(running.port, TAIL // 2)
     made.commit_only(database, ledger.count(database.owner_url))
-    running.stop()
+    for running in both:
+        running.stop()
     return database
 
 
@@ -223,10 +228,8 @@ def test_deleted_rows_next_to_each_other_are_all_named(copy: Copy) -> None:
 def close_all(database: Database) -> None:
     """The writers are gone, so the next sealer closes their blocks."""
     with Sealer(database):
-        deadline = time.monotonic() + 20
-        while ask(database, "SELECT count(*) FROM block_cursor WHERE NOT closed")[0]:
-            assert time.monotonic() < deadline, "blocks of gone writers stay open"
-            time.sleep(0.1)
+        still_open = "SELECT count(*) FROM block_cursor WHERE NOT closed"
+        assert eventually(lambda: ask(database, still_open) == (0,)), "blocks of gone writers stay open"
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["of an open block", "of a closed block"])

@@ -53,7 +53,7 @@ def test_valkey_gone_under_load_costs_nobody_a_number(running: Service, server: 
         begun = time.monotonic()
         again = asyncio.run(load(running.port, 200, connections=1))
         assert len(again.numbers) == 200
-        assert time.monotonic() - begun < 20, "no request waits for what does not answer, one after the other"
+        assert time.monotonic() - begun < 60, "no request waits for what does not answer, one after the other"
     finally:
         if how == signal.SIGSTOP:
             os.kill(pid, signal.SIGCONT)
@@ -62,9 +62,10 @@ def test_valkey_gone_under_load_costs_nobody_a_number(running: Service, server: 
 
 
 def test_it_counts_again_once_valkey_is_back(database: Database, service: ServiceFactory, server: Valkey) -> None:
-    limited = service(database, initialise=False, REDIS_URL=patient(server, 0.5), THROTTLE_PER_ADDRESS="50")
+    limited = service(database, initialise=False, REDIS_URL=patient(server), THROTTLE_PER_ADDRESS="50")
+    begun = time.monotonic()
     first = asyncio.run(load(limited.port, 80))
-    assert 50 <= len(first.numbers) < 60
+    assert 50 <= len(first.numbers) < 52 + (time.monotonic() - begun) * 50 / 60, "and what comes back by the second"
     assert {answer.status for answer in first.refused} == {429}
     server.stop()
     assert eventually(lambda: len(asyncio.run(load(limited.port, 80)).numbers) == 80), "whoever was refused is served"

@@ -25,7 +25,7 @@ def cuttable(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def behind_wire(database: Database, cuttable: Wire, service: ServiceFactory) -> Service:
-    return service(database, WEB_CONCURRENCY="1", DATABASE_URL=cuttable.url(database.url), DEADLINE="60")
+    return service(database, WEB_CONCURRENCY="1", DATABASE_URL=cuttable.url(database.url))
 
 
 @pytest.mark.parametrize("before_statement", [False, True], ids=["the reply is lost", "the statement is lost"])
@@ -51,7 +51,7 @@ def test_a_cut_batch_is_answered_once_and_recorded_once(
 def test_sessions_that_the_server_ends_or_cancels_lose_nothing(
     database: Database, service: ServiceFactory, function: str
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="2", DEADLINE="60")
+    running = service(database, WEB_CONCURRENCY="2")
     already = ledger.count(database.owner_url)
     done = threading.Event()
     hits: list[int] = []

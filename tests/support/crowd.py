@@ -20,7 +20,7 @@ class Crowd(Process):
     def __init__(self, port: int, folder: Path, seed: int) -> None:
         self.record, self._seen = folder / "record", folder / "seen"
         asking = ["-m", "tests.support.asking", str(port), str(self.record), str(self._seen), str(seed)]
-        super().__init__("the clients", [sys.executable, *asking], folder=ROOT, stop_seconds=PATIENCE + 5)
+        super().__init__("the clients", [sys.executable, *asking], folder=ROOT, stop_seconds=PATIENCE + 60)
         self._reader = Reader(self.record)
         self._fresh: list[Line] = []
         self.lines: list[Line] = []
@@ -59,6 +59,11 @@ class Crowd(Process):
     def problems(self) -> set[str]:
         """The types of the problems among the lines."""
         return {line.problem for line in self.lines if line.problem}
+
+    def refused_by_now(self) -> bool:
+        """Whether anybody was, after a look."""
+        self.look()
+        return bool(self.problems)
 
     def numbers_by_now(self) -> int:
         """How many there are, after a look."""

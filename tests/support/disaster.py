@@ -25,7 +25,7 @@ from tests.support.commands import command
 from tests.support.crowd import Crowd
 from tests.support.load import load
 from tests.support.orders import PATH, query
-from tests.support.processes import eventually
+from tests.support.processes import alive, eventually, family
 from tests.support.record import Line
 from tests.support.sealing import Sealer, until_published
 from tests.support.secret_keys import NUMBER_KEY
@@ -34,7 +34,7 @@ from tests.support.service import Service, ServiceFactory
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 AFTER = 3_000
 """Numbers issued after a recovery: from more than one block."""
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds for a sealer to begin and to publish, while other tests copy whole clusters."""
 
 
@@ -51,7 +51,7 @@ class Witness:
 
     def asks(self, port: int, count: int) -> None:
         """Have so many numbers issued."""
-        outcome = asyncio.run(load(port, count, patience=20))
+        outcome = asyncio.run(load(port, count, patience=60))
         assert len(outcome.numbers) == count
         self.keeps(answer.document for answer in outcome.answers)
 
@@ -82,10 +82,11 @@ class Witness:
 
 def destroy(cluster: Cluster, *running: Service) -> None:
     """End PostgreSQL as a power cut does, and throw away its disk."""
+    server = family(cluster.server.pid)
     os.kill(cluster.server.pid, signal.SIGKILL)
     for each in running:
         each.stop()
-    assert eventually(lambda: not cluster.server.running)
+    assert eventually(lambda: not cluster.server.running and not alive(server)), "who still writes there"
     cluster.server.stop()
     shutil.rmtree(cluster.server.data)
 
@@ -192,6 +193,6 @@ def _line(document: dict[str, Any]) -> Line:
 
 def _refuses(service: Service) -> bool:
     """Whether no number is issued: from an older state, or from a database that knows of no allocator."""
-    answer = httpx.get(f"{service.base_url}{PATH}?{query().decode()}", timeout=20)
+    answer = httpx.get(f"{service.base_url}{PATH}?{query().decode()}", timeout=90)
     problems = {"/problems/restored-database", "/problems/issuing-refused"}
     return answer.status_code == 503 and answer.json()["type"] in problems

@@ -36,7 +36,7 @@ from tests.support.sealing import published
 from tests.support.service import free_port, manage
 from tests.support.ticking import counted
 
-RECOVERY_SECONDS = 30.0
+RECOVERY_SECONDS = 90.0
 """From the end of a fault until every client has numbers again, without a hand."""
 AGAIN = 0.5
 """Seconds after which a program that ended is started again."""
@@ -151,10 +151,18 @@ class Drill:
             self._program(stack, name, ["-m", *quick], skewed | redis)
         self._kept += [Kept(lambda: self.server.running, self.server.launch)]
         self._kept += [Kept(lambda: self.broker.running, self.broker.start)]
-        self._until(lambda: _answers(self.port), "the service answers")
+        self.until(lambda: _answers(self.port), "the service answers")
         self.crowd = stack.enter_context(Crowd(self.port, folder, seed))
         self.checker = Checker(self.database.owner_url)
         self.until_recovered(time.monotonic())
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+        """Return once it holds; what ends meanwhile is started again."""
+        deadline = time.monotonic() + seconds
+        while not self._holds(holds):
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what} (seed {self.seed})"
+            self._keep()
+            time.sleep(0.05)
 
     def pause(self, seconds: float) -> None:
         """Let some time go by, in which what has ended is started again."""
@@ -184,14 +192,14 @@ class Drill:
             quiet = max(since, self.crowd.last_failure())
             return time.monotonic() > quiet + QUIET and self.crowd.all_served(quiet)
 
-        self._until(served, "every client has numbers", RECOVERY_SECONDS)
+        self.until(served, "every client has numbers", RECOVERY_SECONDS)
         return max(0.0, self.crowd.last_failure() - since)
 
     def until_sealed(self) -> None:
         """Return once all that is in the ledger now is published, and counted for the reports."""
         issued = ledger.count(self.database.owner_url)
-        self._until(lambda: published(self.database) >= issued, f"{issued} leaves are published", RECOVERY_SECONDS)
-        self._until(lambda: counted(self.database) >= issued, f"{issued} leaves are counted", RECOVERY_SECONDS)
+        self.until(lambda: published(self.database) >= issued, f"{issued} leaves are published", RECOVERY_SECONDS)
+        self.until(lambda: counted(self.database) >= issued, f"{issued} leaves are counted", RECOVERY_SECONDS)
 
     def check(self) -> None:
         """Compare what was answered with the ledger."""
@@ -253,13 +261,6 @@ class Drill:
     def _keep(self) -> None:
         for each in self._kept:
             each.keep()
-
-    def _until(self, holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not self._holds(holds):
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what} (seed {self.seed})"
-            self._keep()
-            time.sleep(0.05)
 
     def _holds(self, holds: Callable[[], bool]) -> bool:
         try:

@@ -24,7 +24,10 @@ def kill_a_backend(drill: Drill) -> None:
         found = session.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^tracking-'"
         ).fetchall()
-        os.kill(drill.chance.choice(found)[0], signal.SIGKILL)
+    for (pid,) in drill.chance.sample(found, len(found)):
+        with contextlib.suppress(ProcessLookupError):  # some of them live for a moment only
+            os.kill(pid, signal.SIGKILL)
+            return
 
 
 def kill_the_postmaster(drill: Drill) -> None:
@@ -81,8 +84,11 @@ def fill_the_disk(drill: Drill) -> None:
     with contextlib.suppress(psycopg.OperationalError), ledger.reading(drill.database.owner_url) as session:
         for _ in range(SWITCHES):  # to a new file each, until there is no room for one
             session.execute("SELECT pg_logical_emit_message(false, 'fill', 'up'), pg_switch_wal()")
-    drill.pause(3.0)
-    filler.unlink()
+    try:
+        drill.pause(3.0)
+        drill.until(drill.crowd.refused_by_now, "somebody is refused")
+    finally:
+        filler.unlink()
 
 
 def set_the_clock_back(drill: Drill) -> None:
@@ -102,10 +108,20 @@ def _signal(pids: Sequence[int], signal: int) -> None:
 
 
 def _set_clock(drill: Drill, offset: str) -> None:
+    before = _wrong_times(drill)
     drill.clock.write_text(offset)
     drill.pause(4.0)
+    drill.until(lambda: _wrong_times(drill) > before, "an event has the wrong time")
     drill.clock.write_text("+0")
     drill.pause(1.5)
+
+
+def _wrong_times(drill: Drill) -> int:
+    wrong = "requested_at NOT BETWEEN clock_timestamp() - interval '10 min' AND clock_timestamp()"
+    with ledger.reading(drill.database.owner_url) as session:
+        row = session.execute(f"SELECT count(*) FROM issuance_event WHERE {wrong}").fetchone()
+        assert row is not None
+        return int(row[0])
 
 
 FAULTS: Final[dict[str, Callable[[Drill], None]]] = {

@@ -59,7 +59,7 @@ async def load(
     *,
     connections: int = 32,
     poison: float = 0.0,
-    seconds: float = 120.0,
+    seconds: float = 240.0,
     patience: float = 0.0,
     on_answer: Callable[[int], None] = lambda _: None,
     until: Callable[[], bool] = lambda: False,

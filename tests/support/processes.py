@@ -25,8 +25,8 @@ def alive(pids: Collection[int]) -> list[int]:
     return [pid for pid in pids if _state(pid) not in {"", "Z"}]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Whether it comes true in time."""
+def eventually(holds: Callable[[], bool], seconds: float = 90.0) -> bool:
+    """Whether it comes true in time; a busy machine may take a minute for what begins a process."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

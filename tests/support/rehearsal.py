@@ -113,7 +113,7 @@ class Rehearsal:
         with (self.work / "valkey.log").open("ab") as log:
             running = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         try:
-            eventually("Valkey answers", 10, redis.Redis(host="127.0.0.1").ping)
+            eventually("Valkey answers", 60, redis.Redis(host="127.0.0.1").ping)
             yield
         finally:
             running.terminate()
@@ -215,7 +215,7 @@ def rehearse(work: Path) -> None:
         expect(answer.status_code == httpx.codes.OK, f"Answered with {answer.status_code}: {answer.text}")
         say(f"issued {answer.json()['tracking_number']}")
 
-        eventually("the log has it", 20, lambda: web.get("/checkpoint").text.split()[1:2] == ["1"])
+        eventually("the log has it", 60, lambda: web.get("/checkpoint").text.split()[1:2] == ["1"])
         session = stack.enter_context(psycopg.connect(owner, autocommit=True))
         counted = "SELECT coalesce(sum(count), 0) FROM daily_total"
         eventually("the reports count it", 60, lambda: session.execute(counted).fetchone() == (1,))

@@ -21,7 +21,7 @@ from tests.plugin import ROOT, Database
 from tests.support.processes import eventually
 
 ANSWER_SECONDS = 120.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 90.0
 
 
 class Service:

@@ -78,7 +78,7 @@ class Two(NamedTuple):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         LOGS.take("commands", ended.stdout)
         return ended.returncode, ended.stdout

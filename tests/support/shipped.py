@@ -37,7 +37,7 @@ def make_env(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     script.parent.mkdir(exist_ok=True)
     shutil.copy(ROOT / "scripts/make-env.sh", script)
     command = ["/bin/sh", str(script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
 def dotenv(folder: Path) -> dict[str, str]:
@@ -54,7 +54,7 @@ def compose_config(folder: Path, environment: Mapping[str, str] | None = None) -
         env=dict(environment or {}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

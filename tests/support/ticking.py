@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -57,7 +58,8 @@ class Celery(Process):
     def kill_pool(self) -> None:
         """End the processes in which its tasks run."""
         for pid in self.pool:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # killed before, and its end taken in meanwhile
+                os.kill(pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """End it and its pool at once."""
@@ -88,7 +90,7 @@ def counted(database: Database) -> int:
         return int(row[0])
 
 
-def until_counted(database: Database, leaves: int, seconds: float = 30.0) -> None:
+def until_counted(database: Database, leaves: int, seconds: float = 90.0) -> None:
     """Return once so many leaves are counted."""
     assert eventually(lambda: counted(database) >= leaves, seconds), f"{counted(database)} of {leaves} leaves"
 
