@@ -9,7 +9,7 @@ import psycopg
 from core.embedded import postgres
 from tests.plugin import CLUSTER, Database
 
-_END = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+_END = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
 
 
 @contextmanager

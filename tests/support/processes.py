@@ -25,7 +25,7 @@ def alive(pids: Collection[int]) -> list[int]:
     return [pid for pid in pids if _state(pid) not in {"", "Z"}]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Whether it comes true in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -58,7 +58,8 @@ def sealing(database: Database, *, shard: int = 0) -> Iterator[sealer.Sealer]:
     key = SignerKey.parse(LEDGER_KEY)
     place = Folder(database.publication)
     work = standby.Work(database.sealer_url, key, place, first_block(shard), allow_unsafe=True)
-    with standby._active(work) as (active, _):
+    with standby._active(work) as (active, connection):
+        connection.execute("SET idle_session_timeout = 0")  # between two ticks a test takes the time that it takes
         yield active
 
 
@@ -76,7 +77,7 @@ def published(database: Database) -> int:
     return size
 
 
-def until_published(database: Database, size: int, seconds: float = 20.0) -> None:
+def until_published(database: Database, size: int, seconds: float = 120.0) -> None:
     """Return once so many leaves are published."""
     assert eventually(lambda: published(database) >= size, seconds), (
         f"{published(database)} of {size} leaves after {seconds} s"

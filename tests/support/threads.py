@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Self
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @contextlib.contextmanager
