@@ -22,6 +22,7 @@ from ledger.writers import LOCKED
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger
 from tests.support.accounts import Sums, account, night, nights
+from tests.support.backups import duplicate
 from tests.support.bulk import numbers, orders, post
 from tests.support.commands import command
 from tests.support.filling import fill
@@ -60,7 +61,7 @@ def origin(database: Database, service: ServiceFactory) -> Gone:
 def copy(origin: Gone) -> Iterator[Database]:
     """The same ledger."""
     made = CLUSTER.database(f"{origin.database.name}_copy")
-    postgres.create_database(CLUSTER.server.url(), made.name, template=origin.database.name)
+    duplicate(origin.database, made)
     shutil.copy(origin.database.fence, made.fence)
     yield made
     CLUSTER.drop(made)

@@ -34,7 +34,7 @@ class Balancer(Process):
             stop_seconds=5,
         )
         try:
-            assert eventually(self._serves, 10), "HAProxy does not serve; its log is above"
+            assert eventually(self._serves), "HAProxy does not serve; its log is above"
         except BaseException:
             self.stop()
             raise
