@@ -52,7 +52,7 @@ def highest_block(database: Database) -> int:
 
 
 def test_what_is_issued_is_published_within_a_second(database: Database, running: Service) -> None:
-    took = []
+    took: list[float] = []
     with Sealer(database), ledger.reading(database.owner_url) as session:
         issue(running, 100)
         until_published(database, 100)
