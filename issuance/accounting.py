@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import batched
 from typing import Final, NamedTuple
 
-from issuance.allocator import NOBODY
+from issuance.allocator import ALLOCATOR, NOBODY, agree
 from issuance.domain.account import Block, Closed, Figures, Recount, Tally, Writers, nothing
 from issuance.domain.number import Numbering
 from issuance.misplaced import Faults, Misplaced
@@ -95,8 +95,8 @@ def account(
     """Account for a shard's numbers, in a transaction that sees one moment; memory does not grow with them.
 
     Args:
-        connection: in autocommit and no transaction; may read ``number_block`` and ``issuance_event``.
-        numbering: under the NUMBER_KEY of the database.
+        connection: in autocommit and no transaction; may read ``allocator``, ``number_block`` and ``issuance_event``.
+        numbering: under NUMBER_KEY.
         shard: whose blocks these are.
         before: what an account without faults found to be closed: only its sums are taken over.
         most: blocks to look at beyond those; None: all.
@@ -105,8 +105,12 @@ def account(
         progress: told how many blocks of how many are done.
 
     Raises:
+        issuance.domain.errors.FenceError: the database's numbers are of another NUMBER_KEY, or another shard.
         psycopg.Error: the database failed; nothing is said.
     """
+    allocator = connection.execute(ALLOCATOR).fetchone()
+    if allocator is not None:
+        agree(allocator, (shard, numbering.fingerprint))
     begin = before or nothing(shard)
     ((highest, locks),) = connection.execute(_WRITERS, [begin.end, _end(shard) - 1]).fetchall()
     known, alive = begin.end - 1 if highest is None else highest, {*locks} - {NOBODY}

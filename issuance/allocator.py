@@ -14,6 +14,8 @@ NOBODY = 0
 """The writer of blocks that were written off after a restore: sessions that the database forgot had them."""
 RESOLVE = "Run `manage.py resolve_fence`: it says what is the matter, and what it would do."
 RECOVER = "Run `manage.py recover_ledger`: it says what is missing, and puts it right."
+ALLOCATOR = "SELECT id::text, shard::text, encode(key_fingerprint, 'hex') FROM allocator"
+"""Asks for the row that `check` and `agree` take."""
 _POLL = 0.01
 _PATIENCE = 5.0
 """Seconds after which a session that holds the lock around leasing is taken for hung, and ended."""
@@ -29,6 +31,16 @@ _LEASE = b"""
 def highest_block(shard: int, highest: int | None) -> int:
     """The highest block in the database; one below the shard's first where there is none."""
     return first_block(shard) - 1 if highest is None else highest
+
+
+def agree(row: Sequence[str], expected: tuple[int, str]) -> None:
+    """Raise FenceError where the database's numbers are of another shard or key than ours; arguments as of check."""
+    shard, fingerprint = expected
+    if (row[1], row[2]) != (str(shard), fingerprint):
+        raise FenceError(
+            f"The database belongs to shard {row[1]} and NUMBER_KEY {row[2]}, but the settings say shard {shard} "
+            f"and NUMBER_KEY {fingerprint}. Correct SHARD or NUMBER_KEY; neither may ever change."
+        )
 
 
 def check(
@@ -52,12 +64,8 @@ def check(
         raise FenceError(f"The fence {fence} is in use, but the database knows of no allocator. {RECOVER}")
     if mark is None:
         raise FenceError(f"The database has an allocator, but there is no fence at {fence}. {RESOLVE}")
+    agree(row, expected)
     shard, fingerprint = expected
-    if (row[1], row[2]) != (str(shard), fingerprint):
-        raise FenceError(
-            f"The database belongs to shard {row[1]} and NUMBER_KEY {row[2]}, but the settings say shard {shard} "
-            f"and NUMBER_KEY {fingerprint}. Correct SHARD or NUMBER_KEY; neither may ever change."
-        )
     if (mark.allocator, mark.shard, mark.key_fingerprint) != (row[0], shard, fingerprint):
         raise FenceError(f"The fence {fence} belongs to another database ({mark.allocator}). Correct FENCE.")
     if highest_block(shard, highest) < mark.highest_block:
@@ -85,7 +93,7 @@ class Allocator:
             UnavailableError: the fence is away.
         """
         async with session.turn:
-            allocator = await session.execute(b"SELECT id, shard, encode(key_fingerprint, 'hex') FROM allocator")
+            allocator = await session.execute(ALLOCATOR.encode())
         # The fence first: blocks that are leased meanwhile then make the database look newer, which is harmless.
         mark = await asyncio.to_thread(self._fence.read)
         async with session.turn:

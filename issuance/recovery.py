@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-from issuance.allocator import NOBODY, check, highest_block
+from issuance.allocator import ALLOCATOR, NOBODY, check, highest_block
 from issuance.domain.errors import FenceError, RestoredDatabaseError
 from issuance.fence import Fence, Mark
 from issuance.locks import LEASING
@@ -26,7 +26,6 @@ from ledger.succession import keys
 
 _PATIENCE, _POLL = 15.0, 0.1
 """A sealer that is refused has the sealers' lock for a moment each five seconds at most."""
-_ALLOCATOR = "SELECT id::text, shard::text, encode(key_fingerprint, 'hex') FROM allocator"
 _ALLOCATE = "INSERT INTO allocator (id, shard, key_fingerprint) VALUES (%s, %s, decode(%s, 'hex'))"
 _WRITE_OFF = "INSERT INTO number_block (id, writer) SELECT generate_series(%s::bigint, %s::bigint), %s"
 # A writer uses its serials in order, so in each block that may have had more, all above the last event are in question;
@@ -189,7 +188,7 @@ class Recovery:
     def _read_fence(self) -> tuple[Mark, int, bool]:
         """The mark that is gone by, the highest block in the database, and whether the database has no allocator."""
         outside = self._outside
-        row = self._connection.execute(_ALLOCATOR).fetchone()
+        row = self._connection.execute(ALLOCATOR).fetchone()
         highest = self._read_highest()
         mark, expected = outside.fence.read(), (outside.shard, outside.fingerprint)
         if outside.above is not None:
@@ -212,7 +211,7 @@ class Recovery:
         state, place, key = self._state, self._outside.place, self._outside.key
         found = None if place is None else guard.published(place, key)
         if found is None and place is None and state.published_signature is not None:
-            checkpoint = Checkpoint(key.name, state.published_size, state.published_root)
+            checkpoint = state.published(key.name)
             return note.write(checkpoint, key, state.published_signature), checkpoint
         if found is None:
             if state.published_size:
@@ -228,14 +227,12 @@ class Recovery:
     def _check_key(self) -> None:
         state, key = self._state, self._outside.key
         if keys(self._connection, key).over:
-            raise RecoveryError(f"The log {key.name} has ended, and LEDGER_KEY is its key. Set its successor's.")
+            raise RecoveryError(f"The log {key.name} has ended. Set LEDGER_KEY to the key of the one that goes on.")
         if state.published_signature is not None:
             try:
-                key.verify(
-                    Checkpoint(key.name, state.published_size, state.published_root).text, state.published_signature
-                )
+                key.verify(state.published(key.name).text, state.published_signature)
             except NoteError as error:
-                raise RecoveryError(f"The database's log is not that of LEDGER_KEY: {error}") from None
+                raise RecoveryError(f"The database's log is not that of the key {key}: {error}") from None
 
 
 @contextmanager

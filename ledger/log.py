@@ -13,6 +13,7 @@ from ledger import rows
 from ledger.domain import tiles
 from ledger.domain.entry import Event
 from ledger.domain.merkle import HASH_BYTES, Range, fold, nodes
+from ledger.domain.note import Checkpoint
 from ledger.domain.sealing import Run
 from ledger.domain.serial import BLOCK_SIZE
 from ledger.domain.tiles import Place, Tile
@@ -62,6 +63,10 @@ class State(NamedTuple):
     published_signature: bytes | None
     log_begin: int
     """Checkpoints of at most so many leaves are those of the logs before this one."""
+
+    def published(self, origin: str) -> Checkpoint:
+        """The published tree, as the log of that origin signs it."""
+        return Checkpoint(origin, self.published_size, self.published_root)
 
 
 def planned_once(connection: Connection, statement: bytes, given: Sequence[Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Sessions with PostgreSQL that take on a role: the reporter's, or the owner's."""
+"""Sessions with PostgreSQL that take on a role: the sealer's, the reporter's, or the owner's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,15 @@ import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from core.databases import OWNER_ROLE, REPORTER_ROLE
+from core.databases import OWNER_ROLE, REPORTER_ROLE, SEALER_ROLE
 from core.session import OPTIONS, POOLED, SERVER_OPTIONS
 from ledger.log import Connection
 
-_SETTINGS: Final = {REPORTER_ROLE: "DATABASE_REPORTER_URL", OWNER_ROLE: "DATABASE_OWNER_URL"}
+_SETTINGS: Final = {
+    SEALER_ROLE: "DATABASE_SEALER_URL",
+    REPORTER_ROLE: "DATABASE_REPORTER_URL",
+    OWNER_ROLE: "DATABASE_OWNER_URL",
+}
 
 
 class RoleError(Exception):
@@ -20,15 +24,21 @@ class RoleError(Exception):
 
 
 @contextmanager
-def session(url: str, role: str, application: str) -> Iterator[Connection]:
+def session(url: str, role: str, application: str, options: str = "") -> Iterator[Connection]:
     """A session in a role: in autocommit, and each of its transactions sees one moment.
+
+    Args:
+        url: where it leads.
+        role: which it takes on.
+        application: its name in PostgreSQL's list of sessions.
+        options: PostgreSQL's, in addition to those of every session.
 
     Raises:
         RoleError: the login is no member of the role, or the session is a pooler's.
         psycopg.Error: the database can't be reached.
     """
     given = conninfo_to_dict(url)
-    options = f"{given.get('options') or ''} {SERVER_OPTIONS}"
+    options = f"{given.get('options') or ''} {SERVER_OPTIONS} {options}"
     conninfo = make_conninfo(url, **(OPTIONS | {"options": options, "application_name": application}))
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ

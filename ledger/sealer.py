@@ -244,7 +244,7 @@ class Sealer:
             )
         if state.published_signature is None:
             return
-        checkpoint = Checkpoint(self._key.verifier.name, state.published_size, state.published_root)
+        checkpoint = state.published(self._key.verifier.name)
         try:
             self._key.verifier.verify(checkpoint.text, state.published_signature)
         except NoteError:

@@ -3,20 +3,18 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import psycopg
-from psycopg import IsolationLevel, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from core.databases import SEALER_ROLE
-from core.session import OPTIONS, POOLED, SERVER_OPTIONS
 from ledger import log, witnesses
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import first_serial, shard_of
 from ledger.guard import RestoredError
 from ledger.publication import Publication, PublicationError
+from ledger.role_session import RoleError, session
 from ledger.rows import RowError
 from ledger.sealer import Sealer
 from ledger.witnesses import Witnesses
@@ -74,7 +72,7 @@ def run(work: Work, sealed: Sealed | None = None) -> None:
             said = _say(logging.CRITICAL, f"Nothing is sealed: {error}", said)
         except (log.LogError, RowError) as error:
             said = _say(logging.CRITICAL, f"Sealing has stopped: {error} `manage.py verify_ledger` says more.", said)
-        except (PublicationError, log.NotDurableError, UnfitDatabaseError) as error:
+        except (PublicationError, log.NotDurableError, RoleError, UnfitDatabaseError) as error:
             said = _say(logging.ERROR, f"Sealing has stopped: {error}", said)
         except psycopg.Error as error:
             said = _say(logging.WARNING, f"The sealer has lost the database: {str(error).strip()}", said)
@@ -115,16 +113,8 @@ def _active(work: Work) -> Iterator[tuple[Sealer, log.Connection]]:
         yield sealer, connection
 
 
-@contextmanager
-def _session(work: Work) -> Iterator[log.Connection]:
-    """A session in the sealer's role; its transactions are REPEATABLE READ."""
-    given = conninfo_to_dict(work.url)
-    options = f"{given.get('options') or ''} {SERVER_OPTIONS} {_IMPATIENCE}"
-    conninfo = make_conninfo(work.url, **(OPTIONS | {"options": options, "application_name": "tracking-sealer"}))
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        _take_role(connection)
-        yield connection
+def _session(work: Work) -> AbstractContextManager[log.Connection]:
+    return session(work.url, SEALER_ROLE, "tracking-sealer", _IMPATIENCE)
 
 
 def _has_turn(connection: log.Connection) -> bool:
@@ -132,21 +122,10 @@ def _has_turn(connection: log.Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def _take_role(connection: log.Connection) -> None:
-    try:
-        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(SEALER_ROLE)))
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise UnfitDatabaseError(
-            f"The login {connection.info.user} (DATABASE_SEALER_URL) may not seal. GRANT {SEALER_ROLE} TO it."
-        ) from error
-
-
 def _be_durable(connection: log.Connection, *, allow_unsafe: bool) -> None:
-    ((fsync, commit, standby, pid),) = connection.execute(
-        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery(), pg_backend_pid()"
+    ((fsync, commit, standby),) = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), pg_is_in_recovery()"
     )
-    if pid != connection.info.backend_pid:
-        raise UnfitDatabaseError(f"DATABASE_SEALER_URL {POOLED}")
     if standby:
         raise UnfitDatabaseError("DATABASE_SEALER_URL leads to a standby, which can't be written to.")
     if fsync != "on" and not allow_unsafe:

@@ -102,7 +102,7 @@ class Rounds:
             self._placed = witnessed.note
 
     def _ask(self, connection: Connection, state: State, signature: bytes) -> None:
-        tree = Checkpoint(self._key.name, state.published_size, state.published_root)
+        tree = state.published(self._key.name)
         self._key.verify(tree.text, signature)
         keys = {str(key): key for key in self._witnesses.policy.keys}
         last: dict[str, int] = dict(connection.execute(_LAST, [list(keys)]).fetchall())

@@ -22,7 +22,7 @@ def account_numbers(connection: Connection, numbering: Numbering, shard: int, mo
 
     Args:
         connection: the reporter's, in no transaction.
-        numbering: under the NUMBER_KEY of the database.
+        numbering: under NUMBER_KEY.
         shard: whose blocks these are.
         most: blocks of a part.
 
@@ -30,6 +30,7 @@ def account_numbers(connection: Connection, numbering: Numbering, shard: int, mo
         Sentences that name what must not be there; none if everything is accounted for.
 
     Raises:
+        issuance.domain.errors.FenceError: the database's numbers are of another NUMBER_KEY, or another shard.
         psycopg.Error: the database failed; nothing is said of the part.
     """
     while True:

@@ -11,6 +11,7 @@ from celery.exceptions import Ignore
 from django.conf import settings
 
 from core.env import SettingsError
+from issuance.domain.errors import FenceError
 from issuance.runtime import numbering
 from ledger import runtime
 from ledger.log import Connection, LogError
@@ -109,7 +110,7 @@ def _working(what: str) -> Iterator[Connection]:
             yield connection
     except (LogError, ZoneError) as error:
         _say(logging.CRITICAL, what, f"{what} has stopped: {error}")
-    except (RoleError, SettingsError) as error:
+    except (RoleError, SettingsError, FenceError) as error:
         _say(logging.ERROR, what, f"{what} has stopped: {error}")
     except psycopg.Error as error:
         _say(logging.WARNING, what, f"{what} has lost the database: {str(error).strip()}")

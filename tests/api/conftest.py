@@ -6,7 +6,17 @@ import psycopg
 import pytest
 
 from tests.plugin import Database
-from tests.support.service import ServiceFactory, runserver
+from tests.support.service import Service, ServiceFactory, runserver
+
+
+@pytest.fixture(scope="module")
+def service(service: ServiceFactory) -> ServiceFactory:
+    """As everywhere, but that a request may wait for its commit as long as a busy machine takes for it."""
+
+    def start(database: Database, *, initialise: bool = True, **given: str) -> Service:
+        return service(database, initialise=initialise, **{"DEADLINE": "60"} | given)
+
+    return start
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +29,7 @@ def lane_port(database: Database, service: ServiceFactory) -> int:
 def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
     """The port of `manage.py runserver`; it comes second, since starting the service makes the allocator."""
     assert lane_port
-    with runserver(database) as port:
+    with runserver(database, DEADLINE="60") as port:
         yield port
 
 

@@ -19,7 +19,7 @@ from tests.plugin import Database
 from tests.support import ledger, stats
 from tests.support.keys import bearer, make_key, manage
 from tests.support.orders import GOOD, PATH, query
-from tests.support.processes import eventually
+from tests.support.processes import eventually, stops
 from tests.support.rows import Session
 from tests.support.service import ServiceFactory
 from tests.support.web import ask, problem
@@ -61,6 +61,11 @@ def identity(key: str) -> int:
     named = domain.read(key)
     assert named is not None
     return named.id
+
+
+def minute() -> int:
+    """The present one, counted from 1970 on."""
+    return int(datetime.now(UTC).timestamp()) // 60
 
 
 def used(session: Session, key: str) -> tuple[Any, ...]:
@@ -152,27 +157,26 @@ def test_two_keys_are_none(port: int, key: str, own_key: str, way: str) -> None:
     assert (reply.status, reply.document["type"]) == (401, "/problems/unauthorized")
 
 
-def test_a_revoked_key_stops_within_three_seconds_however_often_it_is_used(
-    port: int, database: Database, superuser: Session
-) -> None:
+def test_a_revoked_key_stops_within_three_seconds_however_often_it_is_used(port: int, database: Database) -> None:
     key = make_key(database, "issue", "reports")
     assert statuses(port, key) == [200, 200]
     manage(database, "revoke_api_key", str(identity(key)))
-    assert eventually(lambda: statuses(port, key) == [401, 401], 10)
-    noticed = datetime.now(UTC)
-    [(revoked,)] = superuser.execute("SELECT revoked_at FROM api_key WHERE id = %s", [identity(key)]).fetchall()
-    assert noticed - revoked < timedelta(seconds=GRACE)
+    assert stops(lambda: statuses(port, key) != [401, 401], GRACE)
     assert statuses(port, key) == [401, 401]
 
 
 def test_a_key_that_expires_stops_at_its_time_although_it_was_just_good(port: int, superuser: Session) -> None:
-    number, text = domain.make(None)
-    expires = datetime.now(UTC) + timedelta(seconds=1.5)
-    superuser.execute(
-        "INSERT INTO api_key (id, expires_at, bound, digest, name, scopes) VALUES (%s, %s, false, %b, 'x', %s)",
-        [number, expires, domain.digest(text), ["issue", "reports"]],
-    )
-    assert statuses(port, text) == [200, 200]
+    for seconds in (1.5, 15, 60):  # until it was used in time, however slow that is
+        number, text = domain.make(None)
+        expires = datetime.now(UTC) + timedelta(seconds=seconds)
+        superuser.execute(
+            "INSERT INTO api_key (id, expires_at, bound, digest, name, scopes) VALUES (%s, %s, false, %b, 'x', %s)",
+            [number, expires, domain.digest(text), ["issue", "reports"]],
+        )
+        used_in_time = statuses(port, text)
+        if datetime.now(UTC) < expires:
+            break
+    assert used_in_time == [200, 200]
     while datetime.now(UTC) < expires:
         time.sleep(0.01)
     assert statuses(port, text) == [401, 401]
@@ -181,19 +185,24 @@ def test_a_key_that_expires_stops_at_its_time_although_it_was_just_good(port: in
 def test_the_last_use_is_noted_to_the_minute_and_not_at_each_request(
     port: int, database: Database, superuser: Session
 ) -> None:
-    key = make_key(database, "issue", "reports")
-    assert used(superuser, key)[1] is None
-    while datetime.now(UTC).second > 50:  # else a minute would end meanwhile
-        time.sleep(0.2)
-    assert statuses(port, key) == [200, 200]
-    version, at = used(superuser, key)
-    assert at == datetime.now(UTC).replace(second=0, microsecond=0)
-    begun = time.monotonic()
-    while time.monotonic() - begun < GRACE:  # so that the database is asked again
+    begun = ended = 0
+    while begun != ended or not begun:  # else a minute has ended meanwhile
+        key = make_key(database, "issue", "reports")
+        assert used(superuser, key)[1] is None
+        while datetime.now(UTC).second > 50:
+            time.sleep(0.2)
+        begun = minute()
         assert statuses(port, key) == [200, 200]
-    assert used(superuser, key) == (version, at), "one row version a minute"
+        version, at = used(superuser, key)
+        since = time.monotonic()
+        while time.monotonic() - since < GRACE:  # so that the database is asked again
+            assert statuses(port, key) == [200, 200]
+        later = used(superuser, key)
+        ended = minute()
+    assert at.timestamp() == 60 * begun
+    assert later == (version, at), "one row version a minute"
     superuser.execute("UPDATE api_key SET last_used_at = %s WHERE id = %s", [at - timedelta(minutes=1), identity(key)])
-    assert eventually(lambda: statuses(port, key) == [200, 200] and used(superuser, key)[1] >= at, 10)
+    assert eventually(lambda: statuses(port, key) == [200, 200] and used(superuser, key)[1] >= at)
 
 
 def test_a_wrong_key_notes_no_use(port: int, database: Database, superuser: Session) -> None:
@@ -211,13 +220,15 @@ def test_every_key_takes_the_database_one_statement_and_no_more_whatever_is_wron
     assert database
     scopes = {Scope.AUDIT}
     good = store.create("good", scopes)
-    store.find(good)  # from here on its use is noted
     revoked, expired = store.create("revoked", scopes), store.create("expired", scopes, expires_at=datetime.now(UTC))
     store.revoke(identity(revoked))
     wrong = [revoked, expired, f"{good[:-32]}{'0' * 32}", f"tna_1_{good[-32:]}", f"{good}_{'0' * 32}"]
-    with CaptureQueriesContext(connection) as statements:
-        store.find(good)
-    assert len(statements) == 1
+    costs = []
+    for _ in range(3):
+        with CaptureQueriesContext(connection) as statements:
+            store.find(good)
+        costs.append(len(statements))
+    assert min(costs) == 1, "and another with the first use of a minute"
     for text in wrong:
         with CaptureQueriesContext(connection) as asked, pytest.raises(store.InvalidKeyError):
             store.find(text)
@@ -235,7 +246,7 @@ def test_no_key_is_in_the_database_or_in_any_log(
     with service(database, WEB_CONCURRENCY="1", LOG_LEVEL="DEBUG") as running:
         for key in tried:
             for path in (*WAYS.values(), "/checkpoint", "/nothing-here", f"/{key}", f"/v1/customers/{key}/stats"):
-                httpx.get(f"{running.base_url}{path}", headers=bearer(key))
+                httpx.get(f"{running.base_url}{path}", headers=bearer(key), timeout=90)
     log = heard.read()
     assert "Started server process" in log, "this is the service's log"
     tables = superuser.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()

@@ -198,7 +198,7 @@ def test_a_body_that_comes_in_chunks_is_refused_where_the_server_does_not_undo_t
 
 def test_a_client_that_waits_to_be_told_to_go_on_is_told(lane_port: int, key: str) -> None:
     head, _, body = request(key, GOOD, b"Expect: 100-continue").partition(b"\r\n\r\n")
-    with socket.create_connection(("127.0.0.1", lane_port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", lane_port), timeout=90) as connection:
         connection.sendall(head + b"\r\n\r\n")
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)
@@ -207,7 +207,7 @@ def test_a_client_that_waits_to_be_told_to_go_on_is_told(lane_port: int, key: st
 
 def test_a_body_that_ends_too_early_issues_nothing(lane_port: int, key: str, count_events: Callable[[], int]) -> None:
     before = count_events()
-    with socket.create_connection(("127.0.0.1", lane_port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", lane_port), timeout=90) as connection:
         connection.sendall(request(key, GOOD, length=len(GOOD) + 1))
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(1000):

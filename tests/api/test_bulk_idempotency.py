@@ -81,7 +81,7 @@ def test_a_key_is_its_callers_and_a_call_s(port: int, database: Database, key: s
     assert not replayed(another)
     assert not set(numbers(first)) & set(numbers(another))
     headers = bearer(key) | {"Idempotency-Key": again}
-    single = httpx.get(f"http://127.0.0.1:{port}{SINGLE}?{query().decode()}", headers=headers, timeout=30)
+    single = httpx.get(f"http://127.0.0.1:{port}{SINGLE}?{query().decode()}", headers=headers, timeout=90)
     assert single.status_code == 200
     assert "idempotency-replayed" not in single.headers
 

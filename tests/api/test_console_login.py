@@ -197,16 +197,15 @@ def test_cookies_are_out_of_reach_of_scripts_and_of_other_paths(ada: str, browse
 def test_behind_https_the_cookies_never_leave_it(database: Database, lane_port: int, service: ServiceFactory) -> None:
     assert lane_port
     started = service(database, initialise=False, WEB_CONCURRENCY="1", HTTPS_ONLY="1")
-    answer = httpx.get(
-        f"http://127.0.0.1:{started.port}/console/login/", headers={"X-Forwarded-Proto": "https", "Host": "localhost"}
-    )
+    headers = {"X-Forwarded-Proto": "https", "Host": "localhost"}
+    answer = httpx.get(f"http://127.0.0.1:{started.port}/console/login/", headers=headers, timeout=90)
     assert "Secure" in answer.headers["set-cookie"].split("; ")
 
 
 def test_a_session_is_no_key_and_the_api_gives_no_cookie(inside: Browser) -> None:
     cookie = {"Cookie": "; ".join(f"{each.name}={each.value}" for each in inside.client.cookies.jar)}
     for path in ("/v1/tracking-numbers", "/v1/customers/de619854-b59b-425e-9db4-943979e1bd49/stats", "/docs", "/livez"):
-        answer = httpx.get(f"{inside.client.base_url}{path}", headers=cookie)
+        answer = httpx.get(f"{inside.client.base_url}{path}", headers=cookie, timeout=90)
         assert answer.status_code == (401 if path.startswith("/v1/") else 200), path
         assert "set-cookie" not in answer.headers
         assert "Cookie" not in answer.headers.get("vary", "")

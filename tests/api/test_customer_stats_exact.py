@@ -22,8 +22,6 @@ from tests.support.web import ask
 
 WRITERS = 3
 LOAD = 2500
-ROUNDS = 12
-"""At most: a machine that is fast answers all of a round before the log has grown a few times."""
 CUSTOMERS = [f"de619854-b59b-425e-9db4-{customer:012x}" for customer in (0, 1, 250)]
 BY = ("day", "route", "weight_band")
 
@@ -56,9 +54,12 @@ def issue(port: int, customer: str, count: int) -> None:
 
 
 def issue_many(port: int, enough: Event) -> list[int]:
-    """How many numbers each round of a load comes to; one at least, and until there is ``enough``."""
+    """How many numbers each round of a load comes to; one at least, and until there is ``enough``.
+
+    A machine that is fast answers all of a round before the log has grown a few times.
+    """
     rounds: list[int] = []
-    while not rounds or (not enough.is_set() and len(rounds) < ROUNDS):
+    while not rounds or not enough.is_set():
         rounds.append(len(asyncio.run(load(port, LOAD, poison=0.01)).numbers))
     return rounds
 
@@ -107,12 +108,15 @@ def test_statistics_are_what_an_auditor_counts_in_the_log_of_that_size(
     with Sealer(database), ThreadPoolExecutor(WRITERS) as threads:
         loading = [threads.submit(issue_many, each, enough) for each in ports]
         questions = cycle([(customer, by) for customer in CUSTOMERS for by in BY])
-        while not all(each.done() for each in loading):
-            customer, by = next(questions)
-            answers.append(ask_stats(port, customer, reporter, f"by={by}").json())
-            ahead += ledger.count(database.owner_url) > answers[-1]["size"]
-            if ahead >= 5 and len({answer["size"] for answer in answers}) >= 6:
-                enough.set()
+        try:
+            while not all(each.done() for each in loading):
+                customer, by = next(questions)
+                answers.append(ask_stats(port, customer, reporter, f"by={by}").json())
+                ahead += ledger.count(database.owner_url) > answers[-1]["size"]
+                if ahead >= 5 and len({answer["size"] for answer in answers}) >= 6:
+                    enough.set()
+        finally:
+            enough.set()
         assert all(count > LOAD * 0.9 for each in loading for count in each.result())
         size = ledger.count(database.owner_url)
         until_published(database, size)
@@ -136,4 +140,5 @@ def test_several_writers_took_part(database: Database) -> None:
         writers = session.execute("""
             SELECT count(DISTINCT writer) FROM number_block b
              WHERE EXISTS (SELECT FROM issuance_event WHERE serial >> 10 = b.id)""").fetchone()
-    assert writers == (WRITERS + 1,)
+    assert writers is not None
+    assert writers[0] >= WRITERS + 1, "one whose session was lost has become another"

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ from ledger.domain.weight import LABELS
 from tests.logs import Heard
 from tests.plugin import Database
 from tests.support import ledger
-from tests.support.clock import frozen
+from tests.support.clock import frozen, of_one_day
 from tests.support.daily import PATH, ask_reports, close
 from tests.support.keys import bearer, make_key
 from tests.support.orders import PATH as ISSUE
@@ -102,7 +102,7 @@ def test_a_day_with_numbers_or_a_report_is_listed_up_to_the_sealed_head(port: in
 
 
 def test_without_a_period_the_last_thirty_days_are_listed(port: int, key: str) -> None:
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    tomorrow = of_one_day() + timedelta(days=1)
     answer = ask_reports(port, key).json()
     assert (answer["from"], answer["to"]) == ((tomorrow - timedelta(days=30)).isoformat(), tomorrow.isoformat())
     answer = ask_reports(port, key, "?to=2026-03-04").json()
@@ -201,9 +201,10 @@ NOT_FOUND = [
 
 @pytest.mark.parametrize("rest", ["", "/corrections"])
 def test_what_is_no_day_or_has_not_begun_is_not_found(port: int, key: str, rest: str) -> None:
-    for day in (*NOT_FOUND, datetime.now(UTC).date() + timedelta(days=1)):
+    today = of_one_day()
+    for day in (*NOT_FOUND, today + timedelta(days=1)):
         assert problem(ask_reports(port, key, f"/{day}{rest}")) == (404, "not-found")
-    begun = ask_reports(port, key, f"/{datetime.now(UTC).date()}{rest}")
+    begun = ask_reports(port, key, f"/{today}{rest}")
     assert (begun.status_code, begun.json()["total"]) == (200, 0)
 
 

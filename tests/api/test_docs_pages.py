@@ -20,7 +20,7 @@ PAGES = ["/docs", "/redoc"]
 def port(database: Database, lane_port: int) -> Iterator[int]:
     """The service beside its sealer, with a number in the log."""
     with Sealer(database):
-        httpx.get(f"http://127.0.0.1:{lane_port}/next-tracking-number", params=GOOD).raise_for_status()
+        httpx.get(f"http://127.0.0.1:{lane_port}/next-tracking-number", params=GOOD, timeout=90).raise_for_status()
         until_published(database, 1)
         yield lane_port
 
@@ -75,7 +75,7 @@ def test_a_page_may_load_nothing_from_elsewhere_whatever_it_says(port: int, page
 def test_what_try_it_out_sends_first_is_answered(port: int, key: str, label: str) -> None:
     sent = first_examples(label)
     url = f"http://127.0.0.1:{port}{sent.target}"
-    answer = httpx.request(sent.method, url, headers=sent.headers | bearer(key), json=sent.body, timeout=30)
+    answer = httpx.request(sent.method, url, headers=sent.headers | bearer(key), json=sent.body, timeout=90)
     if "/tracking-numbers/{number}" in label:
         # No number is the same in two services, so this one was never issued.
         assert problem(answer) == (404, "unknown-number")

@@ -19,6 +19,7 @@ from tests.support import ledger
 from tests.support.bulk import OTHER_CUSTOMER
 from tests.support.keys import bearer, make_key, manage
 from tests.support.orders import GOOD, PATH, query
+from tests.support.processes import stops
 from tests.support.service import ServiceFactory, runserver
 from tests.support.web import ask, problem
 
@@ -33,7 +34,7 @@ def lane_port(database: Database, service: ServiceFactory) -> int:
 def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
     """The same under `manage.py runserver`; it comes second, since starting the service makes the allocator."""
     assert lane_port
-    with runserver(database, ISSUANCE_REQUIRES_KEY="1") as port:
+    with runserver(database, ISSUANCE_REQUIRES_KEY="1", DEADLINE="60") as port:
         yield port
 
 
@@ -134,27 +135,29 @@ def test_a_key_that_is_revoked_is_refused_within_three_seconds_while_it_is_in_us
     key = make_key(database, "issue")
     assert issue(port, key).status_code == 200
     manage(database, "revoke_api_key", key.split("_")[1])
-    revoked = time.monotonic()
-    while (response := issue(port, key)).status_code == 200:
-        assert time.monotonic() - revoked < 3
-        time.sleep(0.05)
-    assert problem(response) == (401, "unauthorized")
+    assert stops(lambda: issue(port, key).status_code == 200, 3)
     assert problem(issue(port, key)) == (401, "unauthorized"), "and stays so"
 
 
 def test_a_key_that_expires_is_refused_from_that_moment_on_while_it_is_in_use(port: int, database: Database) -> None:
-    identity, key = domain.make(None)  # the command knows of days only
-    expires_at = datetime.now(UTC) + timedelta(seconds=2)
-    with psycopg.connect(database.owner_url, autocommit=True) as session:
-        session.execute(
-            "INSERT INTO api_key (id, expires_at, bound, digest, name, scopes) VALUES (%s, %s, false, %s, 'brief', %s)",
-            [identity, expires_at, domain.digest(key), ["issue"]],
-        )
     answered = 0
-    while (response := issue(port, key)).status_code == 200:
-        assert datetime.now(UTC) < expires_at + timedelta(seconds=0.5)
-        answered += 1
-        time.sleep(0.02)
+    for seconds in (2, 15, 60):  # until it was used in time, however slow that is
+        identity, key = domain.make(None)  # the command knows of days only
+        expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        with psycopg.connect(database.owner_url, autocommit=True) as session:
+            session.execute(
+                "INSERT INTO api_key (id, expires_at, bound, digest, name, scopes)"
+                " VALUES (%s, %s, false, %s, 'brief', %s)",
+                [identity, expires_at, domain.digest(key), ["issue"]],
+            )
+        asked = datetime.now(UTC)
+        while (response := issue(port, key)).status_code == 200:
+            assert asked < expires_at
+            answered += 1
+            time.sleep(0.02)
+            asked = datetime.now(UTC)
+        if answered:
+            break
     assert answered
     assert datetime.now(UTC) > expires_at
     assert problem(response) == (401, "unauthorized")

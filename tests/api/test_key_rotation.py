@@ -14,7 +14,7 @@ from tests.support.service import Service, ServiceFactory
 
 def ask(service: Service, key: str) -> httpx.Response:
     url = f"{service.base_url}{PATH}?{query().decode()}"
-    return httpx.get(url, headers={"Idempotency-Key": key}, timeout=30)
+    return httpx.get(url, headers={"Idempotency-Key": key}, timeout=90)
 
 
 @pytest.fixture(scope="module")

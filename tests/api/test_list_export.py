@@ -68,7 +68,7 @@ def test_only_a_few_files_are_made_at_once_and_who_leaves_makes_room(running: Se
         assert ask(running.port, PATH, **bearer(auditor)).status_code == 200, "pages go on"
     taken.pop().close()
     few = path(format="csv", customer_id=filling.SMALL_CUSTOMER)
-    assert eventually(lambda: ask(running.port, few, **bearer(auditor)).status_code == 200, 10)
+    assert eventually(lambda: ask(running.port, few, **bearer(auditor)).status_code == 200)
     for each in taken:
         each.close()
 
@@ -82,7 +82,7 @@ def test_a_file_whose_rest_cannot_be_read_breaks_off(database: Database, running
     with pytest.raises(httpx.TransportError):
         for _ in reading:
             pass
-    assert eventually(lambda: ask(running.port, PATH, **bearer(auditor)).status_code == 200, 10)
+    assert eventually(lambda: ask(running.port, PATH, **bearer(auditor)).status_code == 200)
     assert sum(1 for _ in lines(running, auditor, "jsonl")) == EVENTS
 
 

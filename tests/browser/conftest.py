@@ -17,7 +17,7 @@ from tests.support.tabs import PATIENCE_MS, Tabs
 @pytest.fixture(scope="module")
 def site(database: Database, service: ServiceFactory) -> Site:
     """The service of this module."""
-    running = service(database, WEB_CONCURRENCY="1")
+    running = service(database, WEB_CONCURRENCY="1", DEADLINE="60")
     return Site(running.base_url, database, make_key(database, "issue", "audit", "reports", "operate"))
 
 
@@ -31,7 +31,7 @@ def browser(chromium: Path, site: Site) -> Iterator[Browser]:
     assert site
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS), timeout=2 * PATIENCE_MS)
         yield launched
         launched.close()
 

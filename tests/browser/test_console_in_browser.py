@@ -17,6 +17,7 @@ from tests.support.swagger import execute, operation
 from tests.support.tabs import Tabs, overflow, violations
 from tests.support.tampering import edit
 
+pytestmark = pytest.mark.timeout(900)
 ORDERS: Final = [
     *[{"weight": "1.5"}] * 3,
     *[{"origin_country_id": "SG", "weight": "0.1"}] * 2,
@@ -127,9 +128,9 @@ def test_the_list_leads_to_a_number_whose_proof_turns_green(tabs: Tabs, console:
     page = tabs.open("/console/ledger/")
     page.locator("#events a").first.click()
     proof(page, "verified")
-    assert page.locator("[data-proof-steps] li").count() == 4
+    expect(page.locator("[data-proof-steps] li")).to_have_count(4)
     expect(page.locator(".c-barcode img")).to_be_visible()
-    assert page.locator(".c-barcode img").evaluate("(image) => image.naturalWidth") > 100
+    page.wait_for_function("document.querySelector('.c-barcode img').naturalWidth > 100")
 
 
 def test_charts_show_what_was_issued(tabs: Tabs, console: Console) -> None:

@@ -12,6 +12,7 @@ from tests.support.site import Site
 from tests.support.swagger import execute, operation
 from tests.support.tabs import Tabs, overflow, violations
 
+pytestmark = pytest.mark.timeout(900)
 THEIRS = {
     # Its colours, its lists of servers and media types without names, and its buttons within buttons.
     "/docs": {"color-contrast", "select-name", "nested-interactive"},

@@ -18,6 +18,7 @@ from tests.support.site import Site
 from tests.support.tabs import Tabs
 from tests.support.tampering import edit
 
+pytestmark = pytest.mark.timeout(900)
 NAME: Final = "log.test/tracking"
 VERIFIER: Final = str(SignerKey.parse(LEDGER_KEY).verifier)
 POLICY: Final = "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"

@@ -13,7 +13,7 @@ from tests.support.service import ServiceFactory
 @pytest.fixture(scope="module")
 def environment(database: Database, service: ServiceFactory) -> Iterator[dict[str, str]]:
     """Where the service is, and a key that may do everything."""
-    running = service(database, WEB_CONCURRENCY="1")
+    running = service(database, WEB_CONCURRENCY="1", DEADLINE="60")
     with Sealer(database):
         key = make_key(database, "issue", "audit", "reports", "operate")
         yield {"BASE_URL": running.base_url, "API_KEY": key}

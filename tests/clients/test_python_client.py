@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.clients import CLIENTS, READY, SCHEMA, STEPS, copy_programs, execute
 
+pytestmark = pytest.mark.timeout(900)
 LANGUAGE = "python"
 
 

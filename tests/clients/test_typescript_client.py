@@ -8,6 +8,7 @@ import pytest
 from tests.support.clients import CLIENTS, READY, SCHEMA, STEPS, copy_programs, execute
 from tests.support.node import run
 
+pytestmark = pytest.mark.timeout(900)
 LANGUAGE = "typescript"
 
 

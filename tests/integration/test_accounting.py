@@ -433,8 +433,8 @@ def test_the_command_says_it_in_words_lists_blocks_on_demand_and_ends_with_0_or_
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"number_key": key("another")}, "Correct SHARD or NUMBER_KEY."),
-        ({"shard": 3}, "Correct SHARD or NUMBER_KEY."),
+        ({"number_key": key("another")}, "Correct SHARD or NUMBER_KEY"),
+        ({"shard": 3}, "Correct SHARD or NUMBER_KEY"),
         ({"number_key": None}, "There is no NUMBER_KEY yet."),
     ],
     ids=["another key", "another shard", "no key"],

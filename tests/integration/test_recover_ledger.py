@@ -371,7 +371,7 @@ def test_the_key_of_a_log_that_ended_signs_nothing_more(disaster: Disaster, else
     recovered(disaster.restored, "--new-log", REASON, *OLD_KEY, **elsewhere)
     assert "has ended, and LEDGER_KEY is its key" in refusal(disaster.restored, PUBLICATION=elsewhere["PUBLICATION"])
     said = refused(disaster.restored, PUBLICATION=elsewhere["PUBLICATION"])
-    assert "has ended, and LEDGER_KEY is its key" in said
+    assert "has ended. Set LEDGER_KEY" in said
 
 
 def test_a_new_log_has_another_name_an_empty_place_and_an_old_key(
@@ -383,8 +383,9 @@ def test_a_new_log_has_another_name_an_empty_place_and_an_old_key(
     assert "A new log needs a new name" in refused(disaster.restored, *again, *OLD_KEY, **same)
     there = NEW | {"PUBLICATION": str(disaster.restored.publication)}
     assert "has a checkpoint already" in refused(disaster.restored, *again, *OLD_KEY, **there)
-    wrong = ("--old-key", str(SignerKey.make("log.test/tracking").verifier))
-    assert "The database's log is not that of" in refused(disaster.restored, *again, *wrong, **elsewhere)
+    wrong = str(SignerKey.make("log.test/tracking").verifier)
+    said = refused(disaster.restored, *again, "--old-key", wrong, **elsewhere)
+    assert f"The database's log is not that of the key {wrong}" in said
 
 
 def test_bundles_that_no_tile_vouches_for_are_not_believed(disaster: Disaster, elsewhere: dict[str, str]) -> None:

@@ -40,7 +40,7 @@ INSERTED = {
     "auditor": (),
     "reporter": COUNTED,
 }
-KEPT_FROM_REPORTS = ("idempotency_claim", "allocator", "api_key", "customer_key")
+KEPT_FROM_REPORTS = ("idempotency_claim", "api_key", "customer_key")
 UNREAD = {
     "application": PARTS,
     "its login": PARTS,

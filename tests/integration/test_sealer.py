@@ -282,7 +282,7 @@ def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path
         time.sleep(1.5)
         assert sealer.running, "the role may be granted at any moment"
     lines = log.read_text().splitlines()
-    told = "The login tracking_web (DATABASE_SEALER_URL) may not seal. GRANT tracking_sealer TO it."
+    told = "The login tracking_web (DATABASE_SEALER_URL) may not act as tracking_sealer. GRANT tracking_sealer TO it."
     assert all("ERROR" in line for line in lines if told in line), lines
     # A slow machine may cost it a connection in between; what it says then is known, and it isn't said at each try.
     for before_it, line in pairwise(lines):

@@ -27,6 +27,7 @@ from tests.support.filling import fill
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, until_published
+from tests.support.secret_keys import key
 from tests.support.service import Service, ServiceFactory
 from tests.support.tampering import insert, tamper
 from tests.support.ticking import check_counts, client, counted, until_counted
@@ -197,6 +198,20 @@ def test_a_worker_accounts_for_numbers_and_says_loudly_what_nobody_issued(
     assert number in said.read_text()
     assert number in nights(database)[-1].faults[0]
     tamper(database, f"DELETE FROM issuance_event WHERE number = '{number}'")
+
+
+@pytest.mark.usefixtures("running")
+def test_a_worker_with_another_number_key_judges_no_number_and_says_which_setting_is_wrong(
+    database: Database, broker: Valkey, folder: Path
+) -> None:
+    said = folder / "another-key"
+    said.touch()
+    before = len(nights(database))
+    with ticking.worker(database, broker, log=said, LOG_FORMAT="text", NUMBER_KEY=key("another")):
+        ticking.send(broker, "account_numbers")
+        assert eventually(lambda: "The nightly accounting has stopped: The database belongs to" in said.read_text())
+    assert "Correct SHARD or NUMBER_KEY" in said.read_text()
+    assert len(nights(database)) == before
 
 
 @pytest.mark.parametrize("program", [WORKER, BEAT], ids=["worker", "beat"])

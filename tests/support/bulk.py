@@ -14,7 +14,7 @@ PATH = "/v1/tracking-numbers"
 
 OTHER_CUSTOMER = "de619854-b59b-425e-9db4-943979e1bd48"
 
-_CLIENT = httpx.Client(timeout=60)
+_CLIENT = httpx.Client(timeout=90)
 
 
 def order(**changes: Any) -> dict[str, Any]:

@@ -33,6 +33,6 @@ def copy_programs(language: str, folder: Path) -> None:
 def execute(*command: str, folder: Path, **environment: str) -> str:
     """What a program says; it must succeed."""
     given = {**os.environ, **environment}
-    done = subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -1,6 +1,7 @@
 """Services whose clock stands still, since a day's end is too long to wait for, and processes whose clock is wrong."""
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from tests.plugin import Database
@@ -19,6 +20,13 @@ def frozen(service: ServiceFactory, database: Database, moment: str) -> Service:
     """A service of one process that takes every request at one moment (RFC 3339)."""
     microseconds = (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
     return service(database, WEB_CONCURRENCY="1", PYTHONPATH=str(_FOLDER), FROZEN_AT_NS=str(microseconds * 1000))
+
+
+def of_one_day(seconds: float = 60.0) -> date:
+    """Today in UTC, of which so much is left: where less is, the next day is waited for."""
+    while (tomorrow := (now := datetime.now(UTC)) + timedelta(seconds=seconds)).date() != now.date():
+        time.sleep(1)
+    return tomorrow.date()
 
 
 def faketime() -> Path | None:

@@ -63,7 +63,7 @@ class Browser:
     """Somebody at the console of one service; keeps cookies, fills in forms, follows no redirect by itself."""
 
     def __init__(self, port: int) -> None:
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=90)
 
     def __enter__(self) -> Self:
         return self

@@ -6,8 +6,10 @@ from uuid import uuid4
 import httpx
 import psycopg
 
+from core.session import OPTIONS
 from tests.plugin import Database
 from tests.support import ledger, lists
+from tests.support.clock import of_one_day
 from tests.support.commands import command
 from tests.support.console import Browser, Page, staff
 from tests.support.keys import bearer, make_key
@@ -31,6 +33,8 @@ class Life:
     def __init__(self, database: Database, service: ServiceFactory) -> None:
         self.database = database
         self.settings = OLD
+        self.day = of_one_day(150)
+        """Of all events."""
         self.numbers: list[dict[str, Any]] = []
         self.running: dict[str, Service] = {}
         self.said: dict[str, str] = {}
@@ -51,6 +55,14 @@ class Life:
             until_published(self.database, ledger.count(self.database.owner_url))
         self.running[name] = running
         return running
+
+    def stop(self, running: Service) -> None:
+        """Stop a service, and wait until PostgreSQL has noticed: commands look for its session."""
+        running.stop()
+        left = sum(each.running for each in self.running.values())
+        writers = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
+        with ledger.reading(self.database.owner_url) as session:
+            assert eventually(lambda: session.execute(writers, [OPTIONS["application_name"]]).rowcount == left)
 
     def order(self, port: int, customer: str = CUSTOMER) -> httpx.Response:
         """One number for a customer, if it is issued."""

@@ -7,8 +7,11 @@ import psycopg
 
 from tests.plugin import CLUSTER, Database
 from tests.support.keys import bearer
+from tests.support.processes import eventually
 from tests.support.web import ask
 
+ALIVE = "Query Text: SELECT 1\n"
+"""Django asks whether the session lives, unless it is new."""
 GROWING = ("issuance_event", "run", "tile", "checkpoint")
 # Rows that were never issued, in an order that no index has: the planner looks at sizes and statistics only.
 _FILL = """
@@ -37,6 +40,12 @@ def log_plans(database: Database) -> None:
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute(f"ALTER DATABASE {database.name} SET session_preload_libraries = 'auto_explain'")
         session.execute(f"ALTER DATABASE {database.name} SET auto_explain.log_min_duration = 0")
+
+
+def until_idle(port: int) -> int:
+    """The port of a service, once its writer has leased its first numbers: what is logged then is our requests'."""
+    assert eventually(lambda: ask(port, "/readyz").status_code == 200)
+    return port
 
 
 def plans(port: int, path: str, expected: int = 200, key: str | None = None) -> list[str]:

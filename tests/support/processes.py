@@ -25,14 +25,29 @@ def alive(pids: Collection[int]) -> list[int]:
     return [pid for pid in pids if _state(pid) not in {"", "Z"}]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 120.0) -> bool:
-    """Whether it comes true in time."""
+def eventually(holds: Callable[[], bool], seconds: float = 90.0) -> bool:
+    """Whether it comes true in time; a busy machine may take a minute for what begins a process."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
     return True
+
+
+def stops(works: Callable[[], bool], seconds: float) -> bool:
+    """Whether what was just ended works no more for anybody who asks so many seconds from now, or later.
+
+    When the answer comes is all the same: where all is slow, it was given long before it is read.
+    """
+    since = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        if not works():
+            return True
+        if asked >= since + seconds:
+            return False
+        time.sleep(0.02)
 
 
 def _state(pid: int) -> str:

@@ -34,7 +34,7 @@ class Sealer(Process):
         if log is not None:
             LOGS.follow("sealers", log)
             program = ["/bin/sh", "-c", 'exec "$@" 2>>"$0"', str(log), *program]
-        super().__init__("the sealer", program, environment=environment, folder=ROOT, stop_seconds=10)
+        super().__init__("the sealer", program, environment=environment, folder=ROOT, stop_seconds=60)
 
 
 def dying(step: str, signal: int) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def refusal(database: Database, **settings: str) -> str:
     """What a sealer says that refuses to work; it must end by itself, with exit code 1."""
     environment = {**os.environ, **database.settings, **settings}
     command = [sys.executable, *COMMAND]
-    ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=180)
     LOGS.take("sealers", ended.stderr)
     assert ended.returncode == 1, ended.stderr
     return ended.stderr
@@ -59,7 +59,9 @@ def sealing(database: Database, *, shard: int = 0) -> Iterator[sealer.Sealer]:
     place = Folder(database.publication)
     work = standby.Work(database.sealer_url, key, place, first_block(shard), allow_unsafe=True)
     with standby._active(work) as (active, connection):
-        connection.execute("SET idle_session_timeout = 0")  # between two ticks a test takes the time that it takes
+        # The test may take its time between two ticks, and within one.
+        connection.execute("SET idle_session_timeout = 0")
+        connection.execute("SET idle_in_transaction_session_timeout = 0")
         yield active
 
 
@@ -77,7 +79,7 @@ def published(database: Database) -> int:
     return size
 
 
-def until_published(database: Database, size: int, seconds: float = 120.0) -> None:
+def until_published(database: Database, size: int, seconds: float = 90.0) -> None:
     """Return once so many leaves are published."""
     assert eventually(lambda: published(database) >= size, seconds), (
         f"{published(database)} of {size} leaves after {seconds} s"

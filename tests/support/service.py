@@ -20,8 +20,8 @@ from core.embedded.process import Process
 from tests.plugin import ROOT, Database
 from tests.support.processes import eventually
 
-ANSWER_SECONDS = 120.0
-STOP_SECONDS = 30.0
+ANSWER_SECONDS = 90.0
+STOP_SECONDS = 90.0
 
 
 class Service:

@@ -23,12 +23,12 @@ class Site(NamedTuple):
 
     def issue(self, **changes: str) -> str:
         """Issue a number to the good order, or to one that differs from it; returns it."""
-        answer = httpx.get(f"{self.base_url}{PATH}", params=GOOD | changes, timeout=30).raise_for_status()
+        answer = httpx.get(f"{self.base_url}{PATH}", params=GOOD | changes, timeout=90).raise_for_status()
         number: str = answer.json()["tracking_number"]
         return number
 
     def entry(self, number: str) -> tuple[str, str]:
         """A number's entry and its leaf hash, as an auditor is told them."""
         url = f"{self.base_url}/v1/tracking-numbers/{number}"
-        found = httpx.get(url, headers=bearer(self.key), timeout=30).raise_for_status().json()
+        found = httpx.get(url, headers=bearer(self.key), timeout=90).raise_for_status().json()
         return found["entry"], found["leaf_hash"]

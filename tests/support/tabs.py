@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-PATIENCE_MS: Final = 15_000
+PATIENCE_MS: Final = 60_000
 _WIDE: Final = {"width": 1440, "height": 900}
 _PHONE: Final = {"width": 390, "height": 844}
 _INLINE: Final = {"data", "blob", "about"}
@@ -64,6 +64,11 @@ class Tabs:
         """Close all pages; what they complained of, and what they asked of others."""
         for session in self._sessions:
             session.close()
+        return self.complaints
+
+    @property
+    def complaints(self) -> list[str]:
+        """Those so far."""
         return [each for each in self._complaints if not self._expected.search(each)]
 
     def _asked(self, request: Request) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Self
 
 PATIENCE = 60.0
+LEAVING = 10.0
+"""Seconds: who still has a connection keeps a server of asyncio's from its end."""
 
 
 @contextlib.contextmanager
@@ -21,7 +23,7 @@ def beside(serve: Callable[[threading.Event, asyncio.Event], Awaitable[None]]) -
         yield
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(PATIENCE)
+        thread.join(LEAVING)
 
 
 class Meanwhile(ABC):

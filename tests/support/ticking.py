@@ -88,7 +88,7 @@ def counted(database: Database) -> int:
         return int(row[0])
 
 
-def until_counted(database: Database, leaves: int, seconds: float = 120.0) -> None:
+def until_counted(database: Database, leaves: int, seconds: float = 90.0) -> None:
     """Return once so many leaves are counted."""
     assert eventually(lambda: counted(database) >= leaves, seconds), f"{counted(database)} of {leaves} leaves"
 

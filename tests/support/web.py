@@ -2,7 +2,7 @@
 
 import httpx
 
-_CLIENT = httpx.Client(timeout=30)
+_CLIENT = httpx.Client(timeout=90)
 
 
 def ask(port: int, path: str, method: str = "GET", **headers: str) -> httpx.Response:
@@ -14,6 +14,15 @@ def ask(port: int, path: str, method: str = "GET", **headers: str) -> httpx.Resp
 def ask_proof(port: int, number: str, method: str = "GET") -> httpx.Response:
     """One request for the proof of a number."""
     return ask(port, f"/v1/tracking-numbers/{number}/proof", method)
+
+
+def readings(port: int, key: str) -> str:
+    """What a scrape says, once the database has answered it within the two seconds that it has."""
+    while True:
+        answer = ask(port, "/metrics", Authorization=f"Bearer {key}")
+        assert answer.status_code == 200, answer.text
+        if "\ntracking_database_up 1.0\n" in answer.text:
+            return answer.text
 
 
 def problem(response: httpx.Response) -> tuple[int, str]:

@@ -20,7 +20,7 @@ class Reply(NamedTuple):
         return document
 
 
-def exchange(port: int, raw: bytes, *, method: str = "GET", seconds: float = 20.0) -> Reply:
+def exchange(port: int, raw: bytes, *, method: str = "GET", seconds: float = 90.0) -> Reply:
     """Send bytes as they are, read one reply."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

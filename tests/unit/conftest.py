@@ -1,11 +1,16 @@
-"""A project as scripts/make-env.sh leaves it, for the tests of what ships the service."""
+"""A project as scripts/make-env.sh leaves it, for the tests of what ships the service; and time for every example."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.shipped import HOST, make_env
+
+# Hypothesis allows each example 200 ms, and has a few seconds to draw them: a busy machine needs more now and then.
+settings.register_profile("unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -30,12 +30,19 @@ from ledger.domain.entry import Event
 from ledger.domain.serial import BLOCK_SIZE, block_of
 from ledger.domain.tag import Claim
 
+PATIENCE = 60.0
+"""Seconds for what takes none, however busy the machine is."""
 NUMBERS = Numbering(bytes(range(32)))
 POISON = "ZW"
 
 
 class CommittedThenLostError(Exception):
     """The wire is cut after the commit and before the reply."""
+
+    def __init__(self, *, missing: int = 0) -> None:
+        super().__init__()
+        self.missing = missing
+        """As many of the events, the first ones, are not in the ledger after that."""
 
 
 class Database:
@@ -51,6 +58,7 @@ class Database:
         self.waited_for: list[int] = []
         self.gates: list[FakeGate] = []
         self.hold: asyncio.Event | None = None
+        self.held = 0
         self.appended: list[list[int]] = []
 
 
@@ -82,6 +90,7 @@ class FakeGate:
         if self.lost.done():
             raise SessionLostError("closed")
         if database.hold is not None:
+            database.held += 1
             await database.hold.wait()
         failure = database.failures.pop(0) if database.failures else None
         if failure is not None and not isinstance(failure, CommittedThenLostError):
@@ -96,6 +105,8 @@ class FakeGate:
         database.claims.update({claim.tag: (events[0].serial, claim.fingerprint) for claim in claims})
         database.events.update({event.serial: event for event in events})
         if failure is not None:
+            for event in events[: failure.missing]:
+                del database.events[event.serial]
             self.close()
             raise SessionLostError("cut after the commit")
         return True
@@ -121,7 +132,7 @@ def call(count: int, *, claims: tuple[Claim, ...] = (), poison: int | None = Non
 
 
 @asynccontextmanager
-async def writing(database: Database, *, deadline: float = 5.0) -> AsyncIterator[BulkWriter]:
+async def writing(database: Database, *, deadline: float = PATIENCE) -> AsyncIterator[BulkWriter]:
     async def open_session() -> FakeGate:
         if database.opening:
             raise database.opening.pop(0)
@@ -131,7 +142,7 @@ async def writing(database: Database, *, deadline: float = 5.0) -> AsyncIterator
     try:
         yield writer
     finally:
-        await asyncio.wait_for(writer.drain(), 5)
+        await asyncio.wait_for(writer.drain(), PATIENCE)
 
 
 def issue(database: Database, *calls: Call) -> list[Issued | BaseException]:
@@ -221,21 +232,14 @@ def test_a_call_that_was_lost_is_issued_anew_with_serials_of_a_new_block() -> No
 def test_a_call_of_which_a_part_is_in_the_ledger_is_an_alarm_and_stops_calls() -> None:
     async def run(database: Database) -> None:
         async with writing(database) as writer:
-            waiting = asyncio.ensure_future(writer.issue(call(50)))
-            await until(lambda: database.gates != [])
-            database.failures = [CommittedThenLostError()]
-            assert database.hold is not None
-            database.hold.set()
-            await until(lambda: len(database.gates) == 2 or database.events != {})
-            del database.events[min(database.events)]
-            with pytest.raises(CollisionError):
-                await waiting
-            with pytest.raises(CollisionError):
-                await writer.issue(call(1))
+            for count in (50, 1):
+                with pytest.raises(CollisionError):
+                    await writer.issue(call(count))
 
     database = Database()
-    database.hold = asyncio.Event()
+    database.failures = [CommittedThenLostError(missing=1)]
     asyncio.run(run(database))
+    assert len(database.events) == 49
 
 
 def test_a_session_that_is_lost_between_calls_is_replaced() -> None:
@@ -297,7 +301,7 @@ def test_a_shard_that_has_no_room_for_a_call_refuses_it() -> None:
 def test_a_call_past_its_deadline_is_told_so_and_goes_on_while_one_that_never_had_its_turn_is_dropped() -> None:
     async def run(database: Database) -> None:
         database.hold = asyncio.Event()
-        async with writing(database, deadline=0.1) as writer:
+        async with writing(database, deadline=1.0) as writer:  # in which the first has its turn
             outcomes = await asyncio.gather(writer.issue(call(3)), writer.issue(call(4)), return_exceptions=True)
             assert [type(outcome) for outcome in outcomes] == [UnavailableError, UnavailableError]
             database.hold.set()
@@ -309,7 +313,7 @@ def test_a_call_past_its_deadline_is_told_so_and_goes_on_while_one_that_never_ha
 
 
 def test_the_largest_call_may_take_twice_as_long_as_the_smallest() -> None:
-    async def seconds(count: int) -> float:
+    async def once(count: int) -> float:
         database = Database()
         database.hold = asyncio.Event()
         async with writing(database, deadline=0.5) as writer:
@@ -319,8 +323,16 @@ def test_the_largest_call_may_take_twice_as_long_as_the_smallest() -> None:
             database.hold.set()
             return asyncio.get_running_loop().time() - begun
 
-    assert 0.5 <= asyncio.run(seconds(1)) < 0.8
-    assert 1.0 <= asyncio.run(seconds(MOST)) < 1.6
+    def seconds(count: int, expected: float) -> float:
+        """When it is told, at best: a busy machine has several tries, of which none may be too early."""
+        found: list[float] = []
+        while len(found) < 20 and min(found, default=expected + 1) > expected + 0.3:
+            found.append(asyncio.run(once(count)))
+            assert found[-1] >= expected
+        return min(found)
+
+    assert seconds(1, 0.5) < 0.8
+    assert seconds(MOST, 1.0) < 1.3
 
 
 def test_draining_brings_the_calls_that_were_taken_to_their_end_and_refuses_those_that_come() -> None:
@@ -365,8 +377,7 @@ def test_a_claim_that_another_process_wins_meanwhile_is_replayed() -> None:
         async with writing(database) as writer, writing(database) as other:
             database.hold = asyncio.Event()
             slow = asyncio.ensure_future(writer.issue(call(9, claims=(claim(),))))
-            await until(lambda: len(database.gates) == 1 and len(database.leases) == 1)
-            await asyncio.sleep(0.05)
+            await until(lambda: database.held == 1)
             held, database.hold = database.hold, None
             first = await other.issue(call(9, claims=(claim(),)))
             held.set()
@@ -389,7 +400,7 @@ def test_an_answer_that_is_not_there_whole_any_more_is_not_replayed() -> None:
     asyncio.run(run(Database()))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what it waits for has no event
             await asyncio.sleep(0.01)

@@ -16,14 +16,12 @@ from core.progress import Progress
 from issuance import accounts, capacity
 from issuance.accounting import Account, Detail, account
 from issuance.domain.capacity import MONTH, Space
-from issuance.domain.number import Numbering
+from issuance.domain.errors import FenceError
 from issuance.runtime import numbering
 from ledger.domain.serial import BLOCK_SIZE, SHARD_CAPACITY
-from ledger.log import Connection
 
 WRONG, NOT_COUNTED = 1, 2
 """Exit codes."""
-_SETTINGS: Final = "SELECT shard, encode(key_fingerprint, 'hex') FROM allocator"
 _LINE: Final = "{:>12} {:>20} {:>8} {:>8} {:>8}"
 
 
@@ -51,7 +49,6 @@ class Command(BaseCommand):
             numbers = numbering(env)
             with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APPLICATION_ROLE)))
-                _agree(connection, env.shard, numbers)
                 found = account(
                     *(connection, numbers, env.shard),
                     noted=accounts.newest(connection),
@@ -59,7 +56,7 @@ class Command(BaseCommand):
                     progress=progress.show,
                 )
                 space = capacity.space(connection.execute(capacity.STATEMENT, capacity.given(env.shard)).fetchone())
-        except SettingsError as error:
+        except (SettingsError, FenceError) as error:
             raise CommandError(str(error), returncode=NOT_COUNTED) from None
         except psycopg.errors.UndefinedTable:
             raise CommandError(
@@ -122,17 +119,3 @@ class Command(BaseCommand):
             "faults": found.faults,
         }
         self.stdout.write(json.dumps(sums))
-
-
-def _agree(connection: Connection, shard: int, numbers: Numbering) -> None:
-    """Refuse to judge numbers by another key than theirs.
-
-    Raises:
-        SettingsError: SHARD or NUMBER_KEY is not the database's.
-    """
-    row = connection.execute(_SETTINGS).fetchone()
-    if row is not None and tuple(row) != (shard, numbers.fingerprint):
-        raise SettingsError(
-            f"The database belongs to shard {row[0]} and NUMBER_KEY {row[1]}, but the settings say shard {shard} and "
-            f"NUMBER_KEY {numbers.fingerprint}. Correct SHARD or NUMBER_KEY."
-        )
