@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections import defaultdict
 
+import pytest
+
 from ledger.domain.serial import block_of
 from tests.plugin import Database
 from tests.support import ledger
@@ -11,6 +13,7 @@ from tests.support.load import load
 from tests.support.service import ServiceFactory
 
 
+@pytest.mark.timeout(600)
 def test_no_serial_appears_below_one_of_its_block_that_was_seen_before(
     database: Database, service: ServiceFactory
 ) -> None:
@@ -21,7 +24,7 @@ def test_no_serial_appears_below_one_of_its_block_that_was_seen_before(
     seen: set[int] = set()
     highest: dict[int, int] = defaultdict(lambda: -1)
     late: list[int] = []
-    polls = 0
+    polls = answers = 0
     done = threading.Event()
 
     def poll() -> None:
@@ -39,15 +42,28 @@ def test_no_serial_appears_below_one_of_its_block_that_was_seen_before(
                 if last:
                     return
 
+    def count(answered: int) -> None:
+        nonlocal answers
+        answers = answered
+
     poller = threading.Thread(target=poll)
     poller.start()
     try:
-        outcome = asyncio.run(load(running.port, 12_000, connections=64, poison=0.002))
+        outcome = asyncio.run(
+            load(
+                running.port,
+                1_000_000,
+                connections=64,
+                poison=0.002,
+                seconds=240,
+                on_answer=count,
+                until=lambda: answers >= 12_000 and polls > 20,
+            )
+        )
     finally:
         done.set()
         poller.join()
 
-    assert polls > 20
     assert late == []
     assert len(seen) == ledger.count(database.owner_url) == len(outcome.numbers)
     poisoned = [answer for answer in outcome.refused if answer.status == 500]

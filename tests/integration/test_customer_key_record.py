@@ -11,6 +11,7 @@ from ledger import customer_keys
 from ledger.domain.customer_key import CustomerKeyError, Fact, Record
 from ledger.domain.tag import KeyRing
 from tests.plugin import Database
+from tests.support.processes import eventually
 from tests.support.secret_keys import OLD, key
 
 ROUNDS = 20
@@ -68,6 +69,10 @@ def test_a_key_is_ended_by_an_owner_that_is_no_superuser_and_not_by_who_serves(d
 def test_sessions_that_do_not_show_when_they_began_count_as_older(database: Database) -> None:
     assert asyncio.run(start(database, OLD)) == [None]
     with psycopg.connect(database.owner_url, autocommit=True) as superuser:
+        mine = (
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tracking-writer'"
+        )
+        assert eventually(lambda: not superuser.execute(mine).rowcount), "a session that was closed ends a little later"
         superuser.execute("CREATE ROLE key_stranger LOGIN IN ROLE tracking_auditor")
         with (
             psycopg.connect(database.url, application_name="tracking-writer"),

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from core.keys import store
+from core.keys import callers, store
 from core.keys.domain import Scope
 from tests.plugin import Database
 from tests.support import filling
@@ -16,6 +16,12 @@ from tests.support.lists import PATH, path
 
 EVENTS = 20_000
 PERIOD = {"issued_after": "2026-01-01T00:30:00Z", "issued_before": "2026-01-01T01:30:00Z"}
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than usual: on a slow machine a page may take the seconds after which a key is looked up again."""
+    monkeypatch.setattr(callers, "FRESH", 600.0)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.support.rows import INSERTS
 
 ROLES_FILE = ROOT / "ledger" / "sql" / "roles.sql"
 GROUPS = "tracking_owner, tracking_app, tracking_sealer, tracking_auditor"
-PATIENCE = 60
+PATIENCE = 240
 OWNERS = """
     SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
     UNION SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace"""

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from core.embedded import postgres
 from ledger import verify_range
 from ledger.domain.note import SignerKey
 from reports.checking import check_leaves
 from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import ledger
+from tests.support.backups import duplicate
 from tests.support.history import commit_only
 from tests.support.load import load
 from tests.support.reports import checks
@@ -54,7 +54,7 @@ def grow(database: Database, running: Service, count: int) -> None:
 def copy(origin: Database) -> Iterator[Database]:
     """The same ledger, to be tampered with."""
     made = CLUSTER.database(f"{origin.name}_copy")
-    postgres.create_database(CLUSTER.server.url(), made.name, template=origin.name)
+    duplicate(origin, made)
     shutil.copytree(origin.publication, made.publication)
     shutil.copy(origin.fence, made.fence)
     yield made

@@ -10,7 +10,7 @@ from core.embedded.process import Process
 from tests.support.processes import alive, eventually
 
 
-def started(path: Path, program: str, stop_seconds: float = 10.0) -> Process:
+def started(path: Path, program: str, stop_seconds: float = 50.0) -> Process:
     """Run Python code, and return when it has written `path`."""
     process = Process("a program", [sys.executable, "-c", program, str(path)], stop_seconds=stop_seconds)
     assert eventually(path.exists)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,21 +17,26 @@ from ledger import publication, publication_bucket, runtime, standby
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import WIDTH, Place, Tile
 from ledger.publication import CHECKPOINT, WITNESSED, Publication, PublicationAwayError, PublicationError
+from tests.support.processes import eventually
 from tests.support.store import BUCKET, Fault, Request, Store, store
 
 KINDS = ("a folder", "a bucket")
 TILE, BUNDLE = publication.tile_name(Tile(0, 0)), publication.entries_name(Tile(0, 0))
 GROWING = publication.tile_name(Tile(1, 0, 7))
+PATIENT = Timing(connect=30.0, read=30.0, patience=2.0)
+"""An answer may take as long as a busy machine takes for it."""
+DEAF = Timing(connect=30.0, read=1.0, patience=60.0)
+"""An answer that does not come is not waited for, and asked for again however busy the machine is."""
 QUICK = Timing(connect=0.5, read=0.5, patience=2.0)
 SILENCE = 10.0
 """Seconds without a word after which the server ends a sealer's session (ledger.standby)."""
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Timing:
-    """Give up soon; returns how soon otherwise."""
+def usual(monkeypatch: pytest.MonkeyPatch) -> Timing:
+    """Be patient; returns how patient it is otherwise."""
     usual = publication_bucket._TIMING
-    monkeypatch.setattr(publication_bucket, "_TIMING", QUICK)
+    monkeypatch.setattr(publication_bucket, "_TIMING", PATIENT)
     return usual
 
 
@@ -168,7 +173,8 @@ def test_the_partial_forms_of_a_tile_that_is_full_go(kind: Kind) -> None:
 
 @pytest.mark.parametrize("fault", list(Fault))
 @in_a_bucket
-def test_one_failure_of_the_store_is_made_good(kind: Kind, fault: Fault) -> None:
+def test_one_failure_of_the_store_is_made_good(kind: Kind, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publication_bucket, "_TIMING", DEAF)
     place = kind.open()
     place.replace_checkpoint(None, "first")
     kind.bucket.once(fault, name=CHECKPOINT)
@@ -184,10 +190,25 @@ def test_one_failure_of_the_store_is_made_good(kind: Kind, fault: Fault) -> None
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BUSY, Fault.SILENT])
 @in_a_bucket
 def test_a_store_that_is_away_or_hangs_is_said_before_the_session_ends_and_used_again(
-    kind: Kind, quick: Timing, fault: Fault
+    kind: Kind, usual: Timing, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(publication_bucket, "_TIMING", QUICK)
     place = kind.open()
-    place.replace_checkpoint(None, "first")
+
+    def seconds(attempt: Callable[[], object]) -> float:
+        begun = time.monotonic()
+        with pytest.raises(PublicationAwayError, match=f"s3://{BUCKET}/"):
+            attempt()
+        return time.monotonic() - begun
+
+    def done(attempt: Callable[[], object]) -> bool:
+        try:
+            attempt()
+        except PublicationAwayError:
+            return False
+        return True
+
+    assert eventually(lambda: done(lambda: place.replace_checkpoint(None, "first")))
     many = {publication.tile_name(Tile(0, position)): b"tile" for position in range(20)}
     kind.bucket.fault = lambda _request: fault
     for attempt in (
@@ -195,28 +216,35 @@ def test_a_store_that_is_away_or_hangs_is_said_before_the_session_ends_and_used_
         lambda: place.write(many),
         lambda: place.replace_checkpoint("first", "second"),
     ):
-        begun = time.monotonic()
-        with pytest.raises(PublicationAwayError, match=f"s3://{BUCKET}/"):
-            attempt()
-        assert time.monotonic() - begun < sum(QUICK) + 3.0, "it goes on where it should have given up"
-    assert sum(quick) < SILENCE
+        # What takes too long takes so each time; a busy machine does not.
+        found = [seconds(attempt)]
+        while min(found) >= sum(QUICK) + 3.0 and len(found) < 5:
+            found.append(seconds(attempt))
+        assert min(found) < sum(QUICK) + 3.0, "it goes on where it should have given up"
+    assert sum(usual) < SILENCE
     kind.bucket.back()
-    place.replace_checkpoint("first", "second")
-    assert place.read_checkpoint() == "second"
+    assert eventually(lambda: done(lambda: place.replace_checkpoint("first", "second")))
+    assert kind.open().read_checkpoint() == "second"
 
 
 @in_a_bucket
-def test_a_checkpoint_that_reaches_the_store_late_does_not_take_the_place_of_a_newer_one(kind: Kind) -> None:
-    hung, other = kind.open(), kind.open()
+def test_a_checkpoint_that_reaches_the_store_late_does_not_take_the_place_of_a_newer_one(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publication_bucket, "_TIMING", DEAF)
+    hung = kind.open()
     hung.replace_checkpoint(None, "first")
-    other.read_checkpoint()
+    # Past the proxy, which waits for it: so it is done before the other one is.
+    straight = {"AWS_ENDPOINT_URL_S3": kind.bucket.client.meta.endpoint_url}
+    other = runtime.place(load({"PUBLICATION": kind.address, **kind.bucket.settings, **straight}))
+    assert other.read_checkpoint() == "first"
     done: list[str] = []
 
     def late(request: Request) -> Fault | None:
         if request.method == "PUT" and b"late" in request.body:
             if not done:
                 done.append("newer")
-                threading.Thread(target=lambda: other.replace_checkpoint("first", "newer")).start()
+                other.replace_checkpoint("first", "newer")
                 return Fault.LATE
             return Fault.REFUSED
         return None

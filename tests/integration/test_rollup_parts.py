@@ -1,5 +1,6 @@
 """Parts of a range that is far behind: counted in any order, lost, repeated or late, all comes out the same."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -142,12 +143,17 @@ def test_a_part_whose_rows_are_not_all_there_is_not_kept(behind: Database, repor
 
 
 def test_parts_and_roll_ups_at_once_count_each_leaf_once(behind: Database) -> None:
+    begun = threading.Event()
+
     def work(seed: int) -> int:
         done = 0
         with session(behind.reporter_url) as connection:
+            if seed % 2 == 0:  # else all could be counted before there is a part
+                assert begun.wait(120)
             while position(behind) < EVENTS:
                 if seed % 2:
                     done += sum(parts.count(connection, "UTC", *part) for part in parts.missing(connection, MOST)[:2])
+                    begun.set()
                 with turn(connection, Turn.COUNTING) as mine:
                     if mine:
                         rollup.step(connection, "UTC", MOST)

@@ -39,7 +39,7 @@ def test_a_cut_batch_is_answered_once_and_recorded_once(
         if answered % 100 == 50:
             cuttable.cuts_left = 1
 
-    outcome = asyncio.run(load(behind_wire.port, 800, connections=16, on_answer=cut_now_and_then))
+    outcome = asyncio.run(load(behind_wire.port, 800, connections=16, seconds=240, on_answer=cut_now_and_then))
 
     assert cuttable.cuts_made - made >= 5
     assert len(outcome.numbers) == len(set(outcome.numbers)) == 800

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.support.accounts import nights
 from tests.support.filling import fill
 from tests.support.load import load
 from tests.support.processes import eventually
-from tests.support.sealing import Sealer
+from tests.support.sealing import Sealer, until_published
 from tests.support.secret_keys import key
 from tests.support.service import Service, ServiceFactory
 from tests.support.tampering import insert, tamper
@@ -110,19 +110,22 @@ def test_the_next_tick_goes_on_when_valkey_has_lost_everything_and_that_is_said_
 def test_ticks_are_json_that_expires_and_no_result_is_kept(
     database: Database, running: Service, broker: Valkey
 ) -> None:
+    before = counted(database)
+    issue(running, 10)
+    until_published(database, ledger.count(database.owner_url))  # so that these ticks, the only ones, find it
     client(broker).flushall()
+    begun = datetime.now(UTC)
     with ticking.beat(database, broker):
         assert eventually(lambda: len(queued(broker)) > 5)
     for message in queued(broker):
         assert message["content-type"] == "application/json"
-        left = datetime.fromisoformat(message["headers"]["expires"]) - datetime.now(UTC)
-        assert 30 < left.total_seconds() < 60
+        expires = datetime.fromisoformat(message["headers"]["expires"])
+        assert begun + timedelta(seconds=30) < expires < datetime.now(UTC) + timedelta(seconds=60)
     names = {message["headers"]["task"] for message in queued(broker)}
     kinds = ("roll_up", "close_days", "check_leaves", "account_numbers")
     assert names == {f"reports.tasks.{kind}" for kind in kinds}
-    before = counted(database)
     with ticking.worker(database, broker):
-        until_counted(database, before + issue(running, 10))
+        until_counted(database, before + 10)
         assert eventually(lambda: queued(broker) == [])
     assert not [key for key in client(broker).keys("*") if b"celery-task-meta" in key]
 
@@ -153,14 +156,17 @@ def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process
     database: Database, running: Service, broker: Valkey, folder: Path
 ) -> None:
     said = folder / "zone"
+    issue(running, 10)
+    everything = ledger.count(database.owner_url)
+    until_published(database, everything)
     with ticking.worker(database, broker):
         ticking.send(broker, "roll_up")
-        until_counted(database, counted(database) + issue(running, 10))
+        until_counted(database, everything)
     with (
         ticking.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris", LOG_FORMAT="text"),
         ticking.beat(database, broker),
     ):
-        assert eventually(lambda: said.exists() and "CRITICAL" in said.read_text())
+        assert eventually(lambda: said.exists() and "Counting has stopped" in said.read_text())
         with session(database.reporter_url) as busy:
             with turn(busy, Turn.COUNTING):
                 time.sleep(1.5)  # ticks that find that it is not their turn

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from random import Random
 
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,14 +17,13 @@ from core.embedded.valkey import Valkey
 from core.throttle import domain, local
 from core.throttle.asking import Ask, AwayError, Given
 from core.throttle.domain import TOKEN, Policy
-from core.throttle.guesses import Guesses, TooManyGuessesError
+from core.throttle.guesses import RETRY, Guesses, TooManyGuessesError
 from core.throttle.local import Throttle
 from core.throttle.store import Store, ThreadStore
-from tests.support.processes import eventually
 from tests.support.throttling import KEYS, client, patient, processes, take, valkey
 
 MINUTE = 60_000_000
-PATIENCE = 0.5
+PATIENCE = 3.0
 _names = (f"caller {n}" for n in itertools.count())
 
 
@@ -43,7 +43,12 @@ def own() -> Iterator[Valkey]:
 def now(server: Valkey) -> int:
     """Valkey's time, in microseconds."""
     with client(server) as connection:
-        seconds, microseconds = connection.time()
+        return time_of(connection)
+
+
+def time_of(connection: redis.Redis) -> int:
+    """The same over a connection that there is."""
+    seconds, microseconds = connection.time()
     return int(seconds) * 1_000_000 + int(microseconds)
 
 
@@ -77,10 +82,11 @@ def test_the_script_does_what_the_arithmetic_says(
     level, then = domain.full(quota), 0
     with client(server) as connection:
         for need, more in asked:
+            begun = time_of(connection)
             given = ask(Ask(key, quota, need, need + more))
             found = connection.get(key)
-            if found is None:  # a level that was full again a millisecond later
-                assert given.level + 100_000 * quota >= domain.full(quota)
+            if found is None:  # a level that is full again by now
+                assert given.level + (time_of(connection) - begun) * quota >= domain.full(quota)
                 level, then = domain.full(quota), 0
                 continue
             kept, at = map(int, str(found, "ascii").split())
@@ -159,6 +165,7 @@ def test_a_refusal_is_remembered_and_says_when_to_come_again(server: Valkey) -> 
 
     async def scenario(throttles: list[Throttle]) -> None:
         (throttle,) = throttles
+        begun = time.monotonic()
         seen = [await throttle.take(policy, caller) for _ in range(5)]
         assert [taken.remaining for taken in seen if taken] == [4, 3, 2, 1, 0]
         trips = counted(throttle)
@@ -166,7 +173,7 @@ def test_a_refusal_is_remembered_and_says_when_to_come_again(server: Valkey) -> 
             refused = await throttle.take(policy, caller)
             assert refused is not None
             assert (refused.granted, refused.remaining) == (False, 0)
-            assert 11 <= refused.seconds <= 12
+            assert 11 - (time.monotonic() - begun) <= refused.seconds <= 12
         assert trips[0] <= 1
         assert throttle.refused == 1000
 
@@ -174,12 +181,17 @@ def test_a_refusal_is_remembered_and_says_when_to_come_again(server: Valkey) -> 
 
 
 def test_when_the_time_that_was_told_has_passed_there_is_a_token(server: Valkey) -> None:
-    policy, caller = Policy("address", 60), next(_names)
+    policy = Policy("address", 60)
 
     async def scenario(throttles: list[Throttle]) -> None:
         one, other = throttles
-        assert await take(one, policy, caller, 60)
-        refused = await other.take(policy, caller)
+        for _ in range(20):
+            caller = next(_names)
+            assert await take(one, policy, caller, 60)
+            refused = await other.take(policy, caller)
+            assert refused is not None
+            if not refused.granted:
+                break  # else the second was over before it was asked, on a busy machine
         assert refused is not None
         assert (refused.granted, refused.seconds) == (False, 1)
         await asyncio.sleep(refused.seconds)
@@ -193,10 +205,12 @@ def test_many_tokens_are_had_together_or_not_at_all(server: Valkey) -> None:
 
     async def scenario(throttles: list[Throttle]) -> None:
         one, other = throttles
+        begun = time.monotonic()
         assert await take(one, policy, caller, 400)
         refused = await one.take(policy, caller, 400)
         assert refused is not None
-        assert (refused.granted, 19 <= refused.seconds <= 20) == (False, True)
+        assert not refused.granted
+        assert 19 - (time.monotonic() - begun) <= refused.seconds <= 20
         assert await take(other, policy, caller, 190), "a refusal takes nothing"
         never = await one.take(policy, caller, 601)
         assert never is not None
@@ -206,18 +220,26 @@ def test_many_tokens_are_had_together_or_not_at_all(server: Valkey) -> None:
 
 
 def test_tokens_that_nobody_uses_are_given_back(server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "HELD", 0.05)
+    monkeypatch.setattr(local, "HELD", 3600.0)
     policy, caller = Policy("address", 1000), next(_names)
+
+    async def at_rest(throttle: Throttle) -> None:
+        while throttle._timer or throttle._working or throttle._wanted or throttle._returned:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def scenario(throttles: list[Throttle]) -> None:
         (throttle,) = throttles
-        for _ in range(100):
+        for _ in range(500):
             assert await take(throttle, policy, caller)
+        await at_rest(throttle)
         in_hand = throttle._shares[caller].tokens
         assert in_hand > 10
         level, then = kept(server, caller)
-        await asyncio.sleep(0.3)
-        assert not throttle._shares
+        monkeypatch.setattr(local, "HELD", 0.05)
+        throttle._sweep()
+        while throttle._shares:  # noqa: ASYNC110  # it says so to nobody
+            await asyncio.sleep(0.01)
+        await at_rest(throttle)
         after, at = kept(server, caller)
         assert after == domain.refilled(level, at - then, policy.quota) + in_hand * TOKEN
 
@@ -252,7 +274,7 @@ def test_without_valkey_all_are_served_at_once_and_counted_and_limits_hold_again
         begun = time.monotonic()
         lost = await asyncio.gather(*(throttle.take(policy, f"caller {n}") for n in range(200)))
         assert lost == [None] * 200
-        assert time.monotonic() - begun < 5 * PATIENCE, "all of them once, and not one after the other"
+        assert time.monotonic() - begun < 20 * PATIENCE, "all of them once, and not one after the other"
         assert throttle.away
         later = [await throttle.take(policy, "a") for _ in range(1000)]
         assert later == [None] * 1000, "nobody is refused, not even who was"
@@ -303,24 +325,26 @@ def admitted(guesses: Guesses, address: str) -> bool:
 
 def test_processes_count_wrong_keys_together(server: Valkey) -> None:
     several = [Guesses(20, lambda: (ThreadStore(patient(server)), KEYS)) for _ in range(4)]
-    address, looked_at = next(_names), 0
+    address, looked_at, begun = next(_names), 0, now(server)
     for guesses in itertools.islice(itertools.cycle(several), 100):
         looked_at += admitted(guesses, address)
-    assert looked_at == 20
-    assert sum(guesses.refused for guesses in several) == 80
+    assert 20 <= looked_at <= 20 + (now(server) - begun) / 3_000_000  # one more every three seconds
+    assert sum(guesses.refused for guesses in several) == 100 - looked_at
     several[0].forgive(address)
     several[0].admit(address)
 
 
 def test_while_valkey_is_away_each_process_counts_wrong_keys_alone(own: Valkey) -> None:
-    several = [Guesses(20, lambda: (ThreadStore(own.url), KEYS)) for _ in range(2)]
+    moment = 0.0
+    several = [Guesses(20, lambda: (ThreadStore(patient(own)), KEYS), lambda: moment) for _ in range(2)]
     own.stop()
     for guesses in several:
         assert sum(admitted(guesses, "192.0.2.1") for _ in range(50)) == 20
         assert guesses.away
         assert guesses.failed_open == 20
     own.start()
-    assert eventually(lambda: not several[0].away)
+    moment = RETRY
+    assert not several[0].away
     several[0].admit("192.0.2.2")
     assert several[0].failed_open == 20
 
@@ -342,7 +366,7 @@ def from_loop(server: Valkey) -> Callable[[Ask], Given]:
 
 async def back(throttle: Throttle) -> None:
     """Wait until it counts again."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while throttle.away:  # noqa: ASYNC110  # it says so to nobody
             await asyncio.sleep(0.02)
 

@@ -46,25 +46,38 @@ def traces(database: Database, service: ServiceFactory, folder: Path) -> Iterato
         with (
             Sealer(database, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
             Valkey(folder / "v") as broker,
-            ticking.worker(database, broker, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
+            # Not the quick one, to which a task of more than a second is lost, and given once more.
+            ticking.worker(database, broker, app="core.celery", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
         ):
             ask(running.base_url)
             until_published(database, 2)
             ticking.send(broker, "roll_up")
             ticking.until_counted(database, 2)
+            # They send what they have every few seconds, and have no more than ten of them to stop.
+            assert eventually(lambda: sealed(made) == 2 and bool(made.named("reports.tasks.roll_up")))
         running.stop()
         yield made
+
+
+def sealed(traces: Collector) -> int:
+    """How many events the ticks have sealed."""
+    return sum(tick.attributes["tracking.appended"] for tick in traces.named("seal"))
+
+
+def get(url: str, **headers: str) -> int:
+    """The status that a request is answered with."""
+    return httpx.get(url, headers=headers, timeout=60).status_code
 
 
 def ask(base: str) -> None:
     """Two requests that get a number, and what does not."""
     order = f"{base}{PATH}?{query().decode()}"
-    assert httpx.get(order, headers=TRACEPARENT | {"X-Request-ID": REQUEST_ID}).status_code == 200
-    assert httpx.get(order, headers={"traceparent": f"00-{CUSTOMER}"}).status_code == 200
-    assert httpx.get(f"{base}{PATH}?{query(weight='0').decode()}").status_code == 400
-    assert httpx.get(order, headers={"Host": "other"}).status_code == 400
-    assert httpx.get(f"{base}/v1/customers/{CUSTOMER}/stats?by=day", headers=TRACEPARENT).status_code == 401
-    assert httpx.get(f"{base}/no-such-place/{CUSTOMER}").status_code == 404
+    assert get(order, **TRACEPARENT, **{"X-Request-ID": REQUEST_ID}) == 200
+    assert get(order, traceparent=f"00-{CUSTOMER}") == 200
+    assert get(f"{base}{PATH}?{query(weight='0').decode()}") == 400
+    assert get(order, Host="other") == 400
+    assert get(f"{base}/v1/customers/{CUSTOMER}/stats?by=day", **TRACEPARENT) == 401
+    assert get(f"{base}/no-such-place/{CUSTOMER}") == 404
 
 
 def only(spans: list[Span]) -> Span:
@@ -83,7 +96,7 @@ def test_a_request_of_the_lane_is_a_span_within_its_caller_s_trace(traces: Colle
         "tracking.request_id": REQUEST_ID,
     }
     assert not span.failed
-    assert 0 < span.seconds < 10
+    assert 0 < span.seconds < 100
 
 
 def test_a_request_without_a_readable_traceparent_begins_a_trace(traces: Collector) -> None:
@@ -107,7 +120,7 @@ def test_what_goes_to_django_is_a_span_by_its_route(traces: Collector) -> None:
 
 
 def test_a_tick_that_sealed_and_a_task_are_spans(traces: Collector) -> None:
-    assert sum(tick.attributes["tracking.appended"] for tick in traces.named("seal")) == 2
+    assert sealed(traces) == 2
     task = only(traces.named("reports.tasks.roll_up"))
     assert task.attributes["celery.state"] == "SUCCESS"
     assert task.seconds > 0
@@ -150,5 +163,5 @@ print(sorted(name for name in sys.modules if name.startswith("opentelemetry")))
 def test_a_collector_that_is_away_costs_no_request(database: Database, service: ServiceFactory) -> None:
     with service(database, WEB_CONCURRENCY="1", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as running:
         for _ in range(3):
-            assert httpx.get(f"{running.base_url}{PATH}?{query().decode()}").status_code == 200
-        assert eventually(lambda: httpx.get(f"{running.base_url}/readyz").status_code == 200)
+            assert get(f"{running.base_url}{PATH}?{query().decode()}") == 200
+        assert eventually(lambda: get(f"{running.base_url}/readyz") == 200)

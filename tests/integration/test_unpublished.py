@@ -5,6 +5,7 @@ import asyncio
 from tests.plugin import Database
 from tests.support import ledger
 from tests.support.load import load
+from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, state, until_published
 from tests.support.service import ServiceFactory
 
@@ -21,7 +22,7 @@ def test_while_nothing_can_be_published_no_more_is_sealed_than_one_ticks_worth_a
         private.rename(away)
         private.write_text("a file where a folder should be")
         asyncio.run(load(running.port, 10))
-        asyncio.run(asyncio.sleep(1.5))
+        assert eventually(lambda: state(database)["size"] > 20)
         size = state(database)["size"]
         for _ in range(4):
             asyncio.run(load(running.port, 10))

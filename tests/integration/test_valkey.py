@@ -82,7 +82,8 @@ def test_what_is_queued_survives_a_stop_and_kill_9_of_parent_and_server(home: Pa
         assert reader.lrange("queue", 0, -1) == [b"third", b"second", b"first"]
 
 
-def test_a_start_waits_for_a_server_that_is_still_on_its_way_out(home: Path) -> None:
+def test_a_start_waits_for_a_server_that_is_still_on_its_way_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valkey, "LEAVING_SECONDS", 60.0)
     with Held(home) as held:
         os.kill(held.server_pid, signal.SIGSTOP)
         held.process.kill()
@@ -127,7 +128,7 @@ def test_celery_reaches_it_in_a_folder_of_any_name(home: Path) -> None:
     with Valkey(home) as server, Connection(server.url) as connection:
         queue = connection.SimpleQueue("queue")
         queue.put({"a": 1})
-        assert queue.get(timeout=5).payload == {"a": 1}
+        assert queue.get(timeout=60).payload == {"a": 1}
         assert client(server).keys("_kombu*")
 
 

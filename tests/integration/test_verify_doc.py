@@ -50,7 +50,7 @@ type Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def log(database: Database, service: ServiceFactory) -> Iterator[Log]:
     web = service(database, WEB_CONCURRENCY="1")
-    with Sealer(database), httpx.Client(base_url=web.base_url) as client:
+    with Sealer(database), httpx.Client(base_url=web.base_url, timeout=60) as client:
         answers = asyncio.run(load(web.port, EARLY)).answers
         until_published(database, EARLY)
         old = client.get("/checkpoint").text
@@ -79,7 +79,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture
 def mirror(log: Log, tmp_path: Path) -> Path:
     """A copy of the log as it is served, for a test to spoil."""
-    with httpx.Client(base_url=log.url, headers=bearer(log.auditor)) as client:
+    with httpx.Client(base_url=log.url, headers=bearer(log.auditor), timeout=60) as client:
         wanted = ["checkpoint", *(f"tile/{tile.path}" for tile in served(LATE))]
         for path in wanted:
             put(tmp_path / path, client.get(f"/{path}").raise_for_status().content)

@@ -22,9 +22,8 @@ _LEAVES = """
       FROM issuance_event e
      WHERE EXISTS (SELECT FROM run r WHERE e.serial BETWEEN r.first_serial AND r.last_serial)"""
 
-_REPORTERS = """
-    SELECT count(*) FROM pg_stat_activity
-     WHERE application_name = 'tracking-reporter' AND datname = current_database()"""
+_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"""
 
 
 class Counted(NamedTuple):
@@ -86,8 +85,12 @@ def checks(database: Database) -> list[tuple[int, int, date | None, list[str]]]:
 
 
 def pages(superuser: "psycopg.Connection[tuple[Any, ...]]") -> dict[str, int]:
-    """Pages of each table that were looked at so far; a reporter tells when its session ends, so that is waited for."""
-    assert eventually(lambda: superuser.execute(_REPORTERS.encode()).fetchone() == (0,))
+    """Pages of each table that were looked at so far, by a session that is left alone in its database.
+
+    Others tell when they end, also one that fills and one that vacuums by itself, so that is waited for.
+    """
+    assert eventually(lambda: superuser.execute(_OTHERS.encode()).fetchone() == (0,))
+    superuser.execute("SELECT pg_stat_force_next_flush()")  # what it read itself, too
     superuser.execute("SELECT pg_stat_clear_snapshot()")
     return dict(
         superuser.execute("SELECT relname, heap_blks_read + heap_blks_hit FROM pg_statio_user_tables").fetchall()
