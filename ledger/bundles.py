@@ -13,6 +13,7 @@ from ledger.publication import Publication
 
 _AT_ONCE = 256
 """Bundles asked for together."""
+_TRIES = 3
 
 
 class Leaf(NamedTuple):
@@ -61,14 +62,28 @@ def read_hashes(place: Publication, wanted: Sequence[Tile]) -> Iterator[bytes | 
 
 
 def _objects(place: Publication, wanted: Sequence[Tile], name: Callable[[Tile], str]) -> Iterator[bytes | None]:
-    """Each tile's object; where a partial one is gone, the full one, with which a sealer died, will do."""
+    """Each tile's object; where a partial one is gone, a later form of it will do."""
     for begin in range(0, len(wanted), _AT_ONCE):
         some = wanted[begin : begin + _AT_ONCE]
         for tile, content in zip(some, place.read([name(tile) for tile in some]), strict=True):
             if content is None and tile.width < WIDTH:
-                yield from place.read([name(Tile(*tile.place))])
+                yield _later(place, tile, name)
             else:
                 yield content
+
+
+def _later(place: Publication, tile: Tile, name: Callable[[Tile], str]) -> bytes | None:
+    """The object of a tile that was made wider since, and begins with the same leaves.
+
+    A sealer died with it, or the log goes on meanwhile, since a copy of the database is recovered: then a form that was
+    not there yet may be gone when the next one is asked for, and all are asked for again.
+    """
+    later = [Tile(*tile.place, width) for width in (WIDTH, *range(tile.width + 1, WIDTH))]
+    for _ in range(_TRIES):
+        for content in place.read([name(each) for each in later]):
+            if content is not None:
+                return content
+    return None
 
 
 def _bundle(tile: Tile, content: bytes | None) -> Bundle:

@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.embedded import postgres
 from ledger import log
 from ledger import sealer as sealer_module
 from ledger.domain.entry import Event
 from ledger.domain.tiles import WIDTH
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
+from tests.support.backups import duplicate
 from tests.support.load import load
 from tests.support.orders import PATH, query
 from tests.support.processes import eventually
@@ -35,7 +35,7 @@ def test_nothing_is_issued_from_a_database_that_is_behind_what_was_published(
     seal(database, 30)
     before.stop()
     restored = CLUSTER.database(f"{database.name}_restored")
-    postgres.create_database(CLUSTER.server.url(), restored.name, template=database.name)
+    duplicate(database, restored)
     after = service(database, initialise=False, WEB_CONCURRENCY="1")
     asyncio.run(load(after.port, 10))
     seal(database, 40)

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.embedded import postgres
 from ledger.domain.serial import BLOCK_SIZE
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
+from tests.support.backups import duplicate
 from tests.support.commands import command
 from tests.support.load import load
 from tests.support.orders import PATH, query
@@ -182,7 +182,7 @@ def test_a_restored_database_is_told_by_the_fence_and_by_the_checkpoint(
 
     issue(30)
     restored = CLUSTER.database(f"{own.name}_restored")
-    postgres.create_database(CLUSTER.server.url(), restored.name, template=own.name)
+    duplicate(own, restored)
     issue(10)
     lost = f"{blocks(restored)} to {blocks(own) - 1}"
     refused = command(restored, "init_allocator", **outside)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from core.embedded import postgres
 from ledger.domain import merkle
 from ledger.publication import CHECKPOINT
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
+from tests.support.backups import duplicate
 from tests.support.disks import fill, small_disk
 from tests.support.dying_sealer import STEPS
 from tests.support.load import load
@@ -91,7 +91,7 @@ def history(request: pytest.FixtureRequest, service: ServiceFactory) -> Iterator
 @pytest.fixture
 def copy(history: Database) -> Iterator[Database]:
     made = CLUSTER.database(f"{history.name}_copy")
-    postgres.create_database(CLUSTER.server.url(), made.name, template=history.name)
+    duplicate(history, made)
     if history.publication.exists():
         shutil.copytree(history.publication, made.publication)
     yield made

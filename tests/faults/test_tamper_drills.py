@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from core.embedded import postgres
 from ledger.domain.note import Checkpoint, SignerKey
 from ledger.domain.serial import BLOCK_SIZE
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import history as made
 from tests.support import ledger
+from tests.support.backups import duplicate
 from tests.support.load import load
 from tests.support.processes import eventually
 from tests.support.sealing import Sealer, published, seal, state
@@ -69,7 +69,7 @@ def copy(history: Database) -> Iterator[Copy]:
 
     def make() -> Database:
         target = CLUSTER.database(f"{history.name}_drill_{len(copies)}")
-        postgres.create_database(CLUSTER.server.url(), target.name, template=history.name)
+        duplicate(history, target)
         shutil.copytree(history.publication, target.publication)
         shutil.copy(history.fence, target.fence)
         copies.append(target)

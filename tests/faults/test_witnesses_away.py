@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from core.embedded import postgres
 from ledger.domain import note
 from ledger.publication import WITNESSED
 from tests.plugin import CLUSTER, Database
 from tests.support import ledger, naive_log
+from tests.support.backups import duplicate
 from tests.support.bulk import numbers, orders, post
 from tests.support.keys import bearer, make_key
 from tests.support.load import load
@@ -127,7 +127,7 @@ def test_a_database_set_back_together_with_its_publication_is_told_by_a_witness_
             assert eventually(lambda: witnessed(own) == 10)
         running.stop()
         shutil.copytree(own.publication, restored.publication)
-        postgres.create_database(CLUSTER.server.url(), restored.name, template=own.name)
+        duplicate(own, restored)
         shutil.copy(own.fence, restored.fence)
         running = service(own, initialise=False, WEB_CONCURRENCY="1")
         with Sealer(own, log=None, **given):

@@ -241,13 +241,19 @@ PARTS = {
 def test_when_a_part_dies_it_says_so_and_stops_the_rest(kept: Path, victim: str) -> None:
     with Run(kept, free_port()) as run:
         run.until_ready()
+        assert eventually(lambda: bool(named(run, victim))), "a process has no command until its program is loaded"
         everything = family(run.process.pid)
-        (pid,) = [each for each in children(run.process.pid) if PARTS[victim] in words(each)]
+        (pid,) = named(run, victim)
         os.kill(pid, signal.SIGKILL)
         code, rest = run.end()
     assert code == 1
     assert f"{victim} ended unexpectedly" in rest
     assert eventually(lambda: alive(everything) == [])
+
+
+def named(run: Run, part: str) -> list[int]:
+    """The processes of a run whose command is that of a part."""
+    return [pid for pid in children(run.process.pid) if PARTS[part] in words(pid)]
 
 
 def words(pid: int) -> set[str]:

@@ -19,7 +19,8 @@ from django.test import override_settings
 from issuance.domain.number import Numbering
 from ledger.domain import merkle
 from ledger.domain.note import SignerKey
-from ledger.domain.serial import block_of
+from ledger.domain.serial import BLOCK_SIZE, block_of
+from ledger.publication import Folder
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support import ledger, naive_log
 from tests.support.accounts import account, night, nights
@@ -170,6 +171,47 @@ def test_every_published_number_is_there_again_and_the_log_goes_on(disaster: Dis
     assert set(ledger.numbers(disaster.restored.owner_url)) == disaster.published
     assert "Nothing is missing" in command(disaster.restored, "recover_ledger").stdout
     goes_on(disaster, service)
+
+
+@pytest.mark.parametrize("grown", [10, 300], ids=["the last tile is wider", "the last tile is full"])
+def test_a_copy_is_recovered_while_the_log_goes_on(
+    database: Database, service: ServiceFactory, tmp_path: Path, grown: int
+) -> None:
+    """The bundle that the checkpoint's tree ended with is replaced by a wider one before it is read."""
+    with service(database, WEB_CONCURRENCY="1") as running:
+        issue(running, 10)
+    with backup(database) as copy, service(database, initialise=False, WEB_CONCURRENCY="1") as running:
+        issue(running, 20)
+        size = ledger.count(database.owner_url)
+        seal(database, size)
+        seen, numbers = checkpoint(database), ledger.numbers(database.owner_url)
+        issue(running, grown)
+        seal(database, size + grown)
+        publication = tmp_path / "published"
+        shutil.copytree(database.publication, publication)
+        (publication / "public/checkpoint").write_text(seen)
+        assert "The root is the published one." in recovered(dataclasses.replace(copy, publication=publication))
+        assert ledger.numbers(copy.owner_url) == numbers
+
+
+def test_blocks_that_are_leased_while_a_copy_is_recovered_are_not_taken_for_a_fence_that_was_set_back(
+    database: Database, service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service(database, WEB_CONCURRENCY="1") as running:
+        issue(running, 10)
+    with backup(database) as copy, service(database, initialise=False, WEB_CONCURRENCY="1") as running:
+
+        class Busy(Folder):
+            """A publication that has grown by more than a block whenever somebody looks at it."""
+
+            def read_checkpoint(self) -> str | None:
+                issue(running, BLOCK_SIZE + 1)
+                seal(database, ledger.count(database.owner_url))
+                return super().read_checkpoint()
+
+        monkeypatch.setattr("ledger.runtime.place", lambda _: Busy(database.publication))
+        assert "The root is the published one." in run_here(copy)
+        assert ledger.numbers(copy.owner_url) == ledger.numbers(database.owner_url)
 
 
 def test_a_new_database_gets_all_of_it_from_the_publication(empty: Disaster, service: ServiceFactory) -> None:
