@@ -115,7 +115,7 @@ class Recovery:
         self._state = log.read_state(connection)
         self._check_key()
         self._note, self._published = self._read_publication()
-        # After it: where a copy is recovered while the service goes on, what was published is of blocks below the fence.
+        # In this order: a service may go on beside the copy, and what was published by now is of blocks below the fence.
         self._mark, self._highest, self._takes_over = self._read_fence()
         self._restoration = None
         if self._published is not None and outside.place is not None:
