@@ -115,7 +115,7 @@ class Recovery:
         self._state = log.read_state(connection)
         self._check_key()
         self._note, self._published = self._read_publication()
-        # In this order: a service may go on beside the copy, and what was published by now is of blocks below the fence.
+        # The fence last: where the service goes on beside a copy, what was published by then is of blocks below it.
         self._mark, self._highest, self._takes_over = self._read_fence()
         self._restoration = None
         if self._published is not None and outside.place is not None:
