@@ -119,25 +119,21 @@ class ServiceFactory(Protocol):
 
 _FIRST_PORT, _LAST_PORT = 20_000, 31_999
 """Below those that the kernel gives to clients, of whom one could have it before our server does."""
-_CLAIMS = Path(tempfile.gettempdir()) / "tracking-test-ports"
+_CLAIMS = Path(tempfile.gettempdir()) / "tracking-test-ports.lock"
+"""Each port is a byte of it, locked by whoever has claimed it: one open file, however many ports."""
 _turns = itertools.cycle(range(_FIRST_PORT, _LAST_PORT + 1))
-_claimed: list[TextIO] = []
+_claims: list[TextIO] = []
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody uses, nor any other run of tests here, as long as this process lives."""
-    _CLAIMS.mkdir(exist_ok=True)
+    if not _claims:
+        _claims.append(_CLAIMS.open("a"))  # closed with the process, and its ports so let go
     for port in _turns:
         with contextlib.suppress(OSError):
-            claim = (_CLAIMS / str(port)).open("w")  # closed with the process, and so let go
-            try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                socket.create_server(("127.0.0.1", port)).close()
-            except OSError:
-                claim.close()
-            else:
-                _claimed.append(claim)
-                return port
+            fcntl.lockf(_claims[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
     raise AssertionError("a cycle has no end")
 
 
