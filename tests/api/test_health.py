@@ -1,7 +1,5 @@
 """Whether a process is ready, and what it says where it is not: to whoever asks, by whatever name, and in time."""
 
-import os
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from tests.logs import Heard
 from tests.plugin import Cluster, Database
 from tests.support.keys import bearer
 from tests.support.orders import PATH, query
-from tests.support.processes import eventually, family
+from tests.support.processes import eventually, standing_still
 from tests.support.secret_keys import key
 from tests.support.service import Service, ServiceFactory
 from tests.support.web import ask, problem
@@ -167,11 +165,7 @@ def scraped(port: int) -> str:
 
 def test_a_database_that_hangs_is_said_within_seconds_and_all_else_is_answered(own: Service, cluster: Cluster) -> None:
     until(own.port)
-    os.kill(cluster.server.pid, signal.SIGSTOP)  # it first, so that no other comes or goes
-    processes = family(cluster.server.pid)
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(cluster.server.pid):
         time.sleep(0.6)  # an answer is good for half a second
         limits = httpx.Limits(max_connections=MANY)
         with httpx.Client(timeout=120, limits=limits) as client, ThreadPoolExecutor(MANY) as threads:
@@ -181,9 +175,6 @@ def test_a_database_that_hangs_is_said_within_seconds_and_all_else_is_answered(o
         assert {tuple(missing(answer)) for answer in answers} == {("database",)}
         assert scraped(own.port) == "0.0"
         assert ask(own.port, "/livez").status_code == 200
-    finally:
-        for pid in processes:
-            os.kill(pid, signal.SIGCONT)
     until(own.port)
     assert eventually(lambda: scraped(own.port) == "1.0")
 

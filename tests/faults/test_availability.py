@@ -9,16 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from core.session import PATIENCE
+from ledger.writers import LOCKED
 from tests.plugin import Cluster, Database
 from tests.support import ledger
 from tests.support.load import Outcome, load
-from tests.support.processes import children, eventually
+from tests.support.processes import eventually, standing_still
 from tests.support.service import Service, ServiceFactory
 
 
@@ -60,7 +60,7 @@ def test_while_the_database_is_away_requests_get_503_at_once_and_numbers_again_b
 def test_a_request_past_its_deadline_gets_503(cluster: Cluster, own: Database, service: ServiceFactory) -> None:
     running = service(own, WEB_CONCURRENCY="1", DEADLINE="2")
     assert len(asyncio.run(load(running.port, 50, connections=4, patience=60)).numbers) == 50
-    with frozen(cluster):
+    with standing_still(cluster.server.pid):
         begun = time.monotonic()
         outcome = asyncio.run(load(running.port, 20, connections=20))
         took = time.monotonic() - begun
@@ -80,7 +80,7 @@ def test_a_full_queue_refuses_at_once(cluster: Cluster, own: Database, service: 
             enough.set()
 
     with ThreadPoolExecutor(1) as thread:
-        with frozen(cluster):
+        with standing_still(cluster.server.pid):
             loading = thread.submit(lambda: asyncio.run(load(running.port, 100, connections=100, on_answer=on_answer)))
             assert enough.wait(30), "one batch of ten is under way, and ten wait; all others are answered"
         outcome = loading.result()
@@ -107,41 +107,14 @@ def test_a_stopped_service_holds_no_lock(own: Database, service: ServiceFactory)
     running = service(own, WEB_CONCURRENCY="2")
     assert len(asyncio.run(load(running.port, 50)).numbers) == 50
     with ledger.reading(own.owner_url) as session:
-        # objsubid 1: a bigint key, as writers have; the lock around a lease has two integers.
-        writers = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-        assert eventually(lambda: session.execute(writers).fetchone() == (2,)), "one lock a writer"
+        assert eventually(lambda: session.execute(LOCKED).rowcount == 2), "one lock a writer"
         running.stop()
-        assert eventually(lambda: session.execute(writers).fetchone() == (0,)), "a backend takes a moment to leave"
+        assert eventually(lambda: session.execute(LOCKED).rowcount == 0), "a backend takes a moment to leave"
 
 
 def assert_stops(running: Service) -> None:
     running.stop()
     assert not running.running
-
-
-def postgres_processes(cluster: Cluster) -> list[int]:
-    return [cluster.server.pid, *children(cluster.server.pid)]
-
-
-@contextmanager
-def frozen(cluster: Cluster) -> Iterator[None]:
-    """A PostgreSQL that stands still."""
-    os.kill(cluster.server.pid, signal.SIGSTOP)  # so that it starts no more
-    stopped = postgres_processes(cluster)
-    try:
-        strike(stopped, signal.SIGSTOP)
-        yield
-    finally:
-        strike(stopped, signal.SIGCONT)
-
-
-def strike(pids: list[int], how: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError):  # it had left by then
-            os.kill(pid, how)
 
 
 def test_a_commit_whose_wait_for_the_standby_was_cancelled_is_not_answered_until_it_is_durable_there(

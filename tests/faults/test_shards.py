@@ -4,8 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -29,7 +27,7 @@ from tests.support.keys import bearer, make_key
 from tests.support.keys import manage as run
 from tests.support.lists import NUMBERING, PATH, follow
 from tests.support.load import Outcome, load
-from tests.support.processes import children, eventually
+from tests.support.processes import eventually, standing_still
 from tests.support.sealing import until_published
 from tests.support.service import Service, ServiceFactory
 from tests.support.shards import Shard, Two
@@ -396,17 +394,3 @@ def until_settled(shard: Shard) -> None:
         row = session.execute("SELECT count(*) FROM issuance_event").fetchone()
         assert row is not None
     until_published(shard.database, row[0])
-
-
-@contextmanager
-def standing_still(postmaster: int) -> Iterator[None]:
-    """A PostgreSQL whose processes are all stopped."""
-    os.kill(postmaster, signal.SIGSTOP)  # so that it starts no more
-    stopped = [postmaster, *children(postmaster)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(stopped):
-            os.kill(pid, signal.SIGCONT)

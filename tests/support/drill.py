@@ -225,11 +225,6 @@ class Drill:
         """All that the service's processes have logged."""
         return "".join(kept.log.read_text() for kept in self._kept if isinstance(kept, Program))
 
-    def postgres_pids(self) -> list[int]:
-        """The processes of PostgreSQL, its first one first."""
-        first = self.server.pid
-        return [first, *(family(first) - {first})]
-
     def _program(self, stack: ExitStack, name: str, arguments: Sequence[str], more: Mapping[str, str]) -> Program:
         made = Program(name, arguments, {**self._settings, **more}, self.folder / f"{name}.log")
         stack.callback(lambda: made.process.stop())  # noqa: PLW0108  # of the one that runs by then

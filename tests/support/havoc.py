@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import psycopg
@@ -12,7 +12,7 @@ import psycopg
 from tests.support import ledger
 from tests.support.disks import fill
 from tests.support.drill import Drill
-from tests.support.processes import children
+from tests.support.processes import children, standing_still
 
 STILL_SECONDS: Final = 5.0
 SWITCHES: Final = 40
@@ -59,13 +59,8 @@ def kill_valkey(drill: Drill) -> None:
 
 def stop_postgresql(drill: Drill) -> None:
     """All of PostgreSQL stands still for some seconds."""
-    os.kill(drill.server.pid, signal.SIGSTOP)  # so that it starts no more
-    pids = drill.postgres_pids()
-    try:
-        _signal(pids, signal.SIGSTOP)
+    with standing_still(drill.server.pid):
         drill.pause(STILL_SECONDS)
-    finally:
-        _signal(pids, signal.SIGCONT)
 
 
 def reset_connections(drill: Drill) -> None:
@@ -99,12 +94,6 @@ def set_the_clock_back(drill: Drill) -> None:
 def set_the_clock_forward(drill: Drill) -> None:
     """The service's clock is a year fast, and then right again."""
     _set_clock(drill, "+1y")
-
-
-def _signal(pids: Sequence[int], signal: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # it had left by then
-            os.kill(pid, signal)
 
 
 def _set_clock(drill: Drill, offset: str) -> None:

@@ -1,8 +1,10 @@
 """What tests need to know about processes, from /proc."""
 
+import os
+import signal
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -18,6 +20,24 @@ def children(pid: int) -> list[int]:
 def family(pid: int) -> set[int]:
     """A process and all that descend from it."""
     return {pid}.union(*(family(child) for child in children(pid)))
+
+
+@contextmanager
+def standing_still(postmaster: int) -> Iterator[None]:
+    """A PostgreSQL whose processes are all stopped."""
+    os.kill(postmaster, signal.SIGSTOP)  # so that it starts no more
+    stopped = family(postmaster)
+    try:
+        _strike(stopped, signal.SIGSTOP)
+        yield
+    finally:
+        _strike(stopped, signal.SIGCONT)
+
+
+def _strike(pids: Collection[int], how: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it had left by then
+            os.kill(pid, how)
 
 
 def alive(pids: Collection[int]) -> list[int]:
