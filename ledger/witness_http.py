@@ -55,6 +55,7 @@ class Asker:
                 break
             found[address] = answer
             waiting.remove(address)
+            del self._threads[address]  # it has nothing more to do, whether or not it has ended yet
         return found | dict.fromkeys(waiting, f"did not answer within {self._patience:g} seconds")
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, override
 
 import psycopg
 import pytest
@@ -187,6 +189,25 @@ def test_a_witness_that_still_answers_the_last_question_is_not_asked_the_next_on
         assert eventually(lambda: len(bad.bodies) == 1)
 
 
+class Slow(queue.SimpleQueue[object]):
+    """Whoever puts something into it needs a while to end."""
+
+    @override
+    def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        time.sleep(2.0)
+
+
+def test_a_witness_that_has_answered_can_be_asked_at_once_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "SimpleQueue", Slow)
+    with witnesses("r") as (witness,):
+        witness.fault = Fault.BREAKS
+        asker = Asker(PATIENT)
+        for _ in range(2):
+            answer = asker.ask({witness.address: b"x"})[witness.address]
+            assert isinstance(answer, Answer), answer
+
+
 def test_a_log_that_a_witness_does_not_know_is_told_so(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     with witnesses("g", knows="another.example/log") as (stranger,):
         log.grow(1)
@@ -346,6 +367,7 @@ def test_a_round_that_fails_is_said_once_and_is_not_the_last(log: Log, caplog: p
         raise standby.UnfitDatabaseError("the login may not seal")
 
     with witnesses("r") as (witness,):
+        witness.fault = Fault.BREAKS
         rounds(log.database, witness).run(session, done)
     assert rounds_begun == [0, 1, 2]
     assert caplog.messages == ["Witnesses are not asked: the login may not seal"]
