@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import psycopg
@@ -23,6 +23,7 @@ from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import shard_of
 from tests.support import daily, shards
+from tests.support.clock import of_one_day
 from tests.support.keys import bearer, make_key
 from tests.support.keys import manage as run
 from tests.support.lists import NUMBERING, PATH, follow
@@ -295,7 +296,8 @@ def test_nobody_can_write_through_the_coordinator(world: World) -> None:
 def test_while_one_shard_is_down_the_other_goes_on_and_reads_say_what_is_missing(world: World) -> None:
     gone, numbers = world.two.shards[1], list(world.answers[0])
     lost = next(iter(world.answers[1]))
-    whole = [STATS, daily.PATH, f"{daily.PATH}/{datetime.now(UTC).date()}", PATH, f"{PATH}/{lost}/proof"]
+    some_day = world.asked(daily.PATH)["days"][0]["links"]["self"]
+    whole = [STATS, daily.PATH, some_day, PATH, f"{PATH}/{lost}/proof"]
     before = {path: world.asked(path) for path in whole[:2]}
     with down(gone), issuing(world.issuers[0], 1_000) as issued:
         for number in numbers[:3]:
@@ -367,12 +369,14 @@ def test_a_shard_that_hangs_is_waited_for_as_long_as_the_coordinator_is_told_to(
 
 
 def test_a_day_is_closed_once_each_shard_has_written_its_report(world: World) -> None:
-    today = datetime.now(UTC).date()
+    today = of_one_day()
+    for issuer in world.issuers:
+        assert len(asyncio.run(load(issuer.port, 20)).numbers) == 20
     path = f"{daily.PATH}/{today}"
     for last, shard in enumerate(world.two.shards):
         until_settled(shard)
         daily.close(shard.database, f"{today + timedelta(days=1)}T01:00:00Z")
-        assert [day["closed"] for day in world.asked(daily.PATH)["days"]] == [last == 1]
+        assert the_day(world, today)["closed"] == (last == 1)
         digests = [each["report"] for each in world.asked(path)["shards"]]
         assert [digest is not None for digest in digests] == [True, last == 1]
     reports = [ask(issuer.port, path, **bearer(key)) for issuer, key in zip(world.issuers, world.keys, strict=True)]
@@ -380,12 +384,18 @@ def test_a_day_is_closed_once_each_shard_has_written_its_report(world: World) ->
 
     late = asyncio.run(load(world.issuers[1].port, 20))
     until_settled(world.two.shards[1])
-    (day,) = world.asked(daily.PATH)["days"]
+    day = the_day(world, today)
     assert day["corrections"] == len(late.numbers) == 20
     daily.step(world.two.shards[1].database)
     found = world.asked(f"{path}/corrections")
     assert (found["total"], [each["shard"] for each in found["corrections"]]) == (20, [1])
-    assert world.asked(daily.PATH)["days"] == [day]
+    assert the_day(world, today) == day
+
+
+def the_day(world: World, day: date) -> dict[str, Any]:
+    """What the list of reports says of a day."""
+    (found,) = [each for each in world.asked(daily.PATH)["days"] if each["day"] == str(day)]
+    return cast("dict[str, Any]", found)
 
 
 def until_settled(shard: Shard) -> None:
