@@ -70,6 +70,5 @@ def test_it_counts_again_once_valkey_is_back(database: Database, service: Servic
     server.stop()
     assert eventually(lambda: len(asyncio.run(load(limited.port, 80)).numbers) == 80), "whoever was refused is served"
     server.start()
-    assert eventually(lambda: bool(asyncio.run(load(limited.port, 80)).refused)), "limits hold again"
-    last = asyncio.run(load(limited.port, 40))
-    assert {answer.status for answer in last.answers} == {200, 429} or len(last.refused) == 40
+    # Each of the two processes finds it again by itself, and one that hasn't refuses nobody.
+    assert eventually(lambda: len(asyncio.run(load(limited.port, 80)).refused) > 60), "limits hold again, in both"

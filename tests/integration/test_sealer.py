@@ -282,7 +282,7 @@ def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path
         assert eventually(lambda: log.exists() and told in log.read_text())
         time.sleep(1.5)
         assert sealer.running, "the role may be granted at any moment"
-    lines = log.read_text().splitlines()
+        lines = log.read_text().splitlines()  # of its end psycopg may have a word to say
     assert all("ERROR" in line for line in lines if told in line), lines
     # A slow machine may cost it a connection in between; what it says then is known, and it isn't said at each try.
     for before_it, line in pairwise(lines):
