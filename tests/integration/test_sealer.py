@@ -274,6 +274,24 @@ def test_a_sealer_that_hangs_is_replaced_and_publishes_nothing_when_it_comes_bac
     CLUSTER.drop(own)
 
 
+def test_a_sealer_that_is_told_to_end_says_nothing_of_what_it_was_doing(database: Database, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    session = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = %s"
+    login = psycopg.conninfo.conninfo_to_dict(database.sealer_url)["user"]
+    with ledger.reading(database.owner_url) as asking, Sealer(database, log=log) as sealer:
+        assert eventually(lambda: asking.execute(session, [login]).fetchone() is not None)
+        ((pid,),) = asking.execute(session, [login])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(3)  # until it waits for an answer to whatever it asks next
+            assert sealer.running
+            assert sealer.stop()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert "WARNING" not in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path) -> None:
     log = tmp_path / "log"
     told = "The login tracking_web (DATABASE_SEALER_URL) may not act as tracking_sealer. GRANT tracking_sealer TO it."
@@ -282,7 +300,7 @@ def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path
         assert eventually(lambda: log.exists() and told in log.read_text())
         time.sleep(1.5)
         assert sealer.running, "the role may be granted at any moment"
-        lines = log.read_text().splitlines()  # of its end psycopg may have a word to say
+    lines = log.read_text().splitlines()
     assert all("ERROR" in line for line in lines if told in line), lines
     # A slow machine may cost it a connection in between; what it says then is known, and it isn't said at each try.
     for before_it, line in pairwise(lines):

