@@ -148,6 +148,19 @@ def test_what_compose_gives_is_read_as_the_settings_of_a_production(
     assert env.allowed_hosts == HOST
 
 
+def test_all_that_an_env_may_say_is_in_the_guide_and_all_that_witnesses_need_is_passed_on(
+    services: Services,
+) -> None:
+    asked = set(re.findall(r"\$\{([A-Z_]+):-", COMPOSE_TEXT))
+    guide = (ROOT / "docs/operations.md").read_text()
+    assert "LOG_LEVEL" in asked
+    assert [name for name in sorted(asked) if f"`{name}" not in guide and f"{name}=" not in guide] == []
+    witnesses = {name for name in SETTINGS if name.startswith("WITNESS")}
+    assert len(witnesses) >= 3
+    for service in OURS:
+        assert witnesses <= set(services[service]["environment"]), service
+
+
 def test_the_sealers_sign_and_everybody_else_only_verifies(
     project: Path, services: Services, settings_of: Callable[[str], Env]
 ) -> None:
