@@ -40,13 +40,14 @@ class Ticks(Scheduler):
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send one task that is due; the seconds until the next look."""
         before, self._now = self._now, datetime.now(UTC)
-        if self._now < before - _SLIP:
+        if _set_back(before, self._now):
             logger.warning("The clock was set back by %s; ticks go on.", before - self._now)
             for entry in self.schedule.values():
                 entry.last_run_at = _NEVER
             self._heap = None  # made anew of these
         seconds: float = super().tick(*args, **kwargs)
-        return seconds
+        # Told by a clock that was set back meanwhile, they are as many as Celery ever sleeps.
+        return 0.0 if _set_back(self._now, datetime.now(UTC)) else seconds
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Send one task; if that fails, the next tick is soon enough."""
@@ -60,3 +61,7 @@ class Ticks(Scheduler):
         if self._away:
             logger.warning("Redis is back; ticks go on.")
         self._away = False
+
+
+def _set_back(before: datetime, now: datetime) -> bool:
+    return now < before - _SLIP
