@@ -367,7 +367,6 @@ def test_a_round_that_fails_is_said_once_and_is_not_the_last(log: Log, caplog: p
         raise standby.UnfitDatabaseError("the login may not seal")
 
     with witnesses("r") as (witness,):
-        witness.fault = Fault.BREAKS
         rounds(log.database, witness).run(session, done)
     assert rounds_begun == [0, 1, 2]
     assert caplog.messages == ["Witnesses are not asked: the login may not seal"]
