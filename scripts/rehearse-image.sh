@@ -6,7 +6,7 @@
 #
 # It differs from the real thing in this: the base image is Debian trixie with Debian's own Python 3.13, under the name that
 # the Dockerfile asks for; and in place of an engine there are chroot, a read-only bind mount, setpriv and one network
-# namespace. How the services are run then, and what is looked at: tests/support/rehearsal.py.
+# namespace. How the services are run then, and what is looked at: tests/support/drills/rehearsal.py.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -101,5 +101,5 @@ cp docker-compose.yml "$work/project"
 cp scripts/make-env.sh "$work/project/scripts"
 quietly sh "$work/project/scripts/make-env.sh" tracking.example
 say "starting the services, each in the image's root, as 10001, without a capability"
-unshare --net sh -c 'ip link set lo up && exec .venv/bin/python -m tests.support.rehearsal "$1"' sh "$work"
+unshare --net sh -c 'ip link set lo up && exec .venv/bin/python -m tests.support.drills.rehearsal "$1"' sh "$work"
 say "rehearsed"

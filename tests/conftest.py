@@ -16,10 +16,10 @@ from psycopg.conninfo import conninfo_to_dict
 from pytest_django import DjangoDbBlocker
 
 from tests.plugin import CLUSTER, Database
-from tests.support import chromium as browsers
-from tests.support import node as tools
-from tests.support import tools as debian
-from tests.support.service import Service, ServiceFactory
+from tests.support.browser import chromium as browsers
+from tests.support.browser import node as tools
+from tests.support.processes import tools as debian
+from tests.support.processes.service import Service, ServiceFactory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

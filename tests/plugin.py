@@ -20,7 +20,7 @@ from core.embedded.server import Server
 from core.env import Env
 from ledger.domain.note import SignerKey
 from tests.logs import LOGS
-from tests.support import secret_keys
+from tests.support.processes import secret_keys
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LEDGER_KEY: Final = SignerKey("log.test/tracking", bytes(range(32))).export()

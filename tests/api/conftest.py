@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.plugin import Database
-from tests.support.service import ServiceFactory, runserver
+from tests.support.processes.service import ServiceFactory, runserver
 
 
 @pytest.fixture(scope="module")

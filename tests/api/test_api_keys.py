@@ -16,14 +16,15 @@ from core.keys import domain, store
 from core.keys.domain import Scope
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support import ledger, stats
-from tests.support.keys import bearer, make_key, manage
-from tests.support.orders import GOOD, PATH, query
-from tests.support.processes import eventually, stops
-from tests.support.rows import Session
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, problem
-from tests.support.wire import exchange, raw_request
+from tests.support.clients import stats
+from tests.support.clients.api_keys import bearer, make_key, manage
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.clients.raw_http import exchange, raw_request
+from tests.support.database import ledger
+from tests.support.database.rows import Session
+from tests.support.processes.proc import eventually, stops
+from tests.support.processes.service import ServiceFactory
 
 OWN, OTHER = GOOD["customer_id"], str(uuid4())
 UNAUTHORIZED = (401, "unauthorized")

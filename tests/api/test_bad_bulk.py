@@ -12,9 +12,9 @@ from core.problems import Problem
 from issuance.domain.bulk import LONGEST_BODY
 from issuance.domain.order import NAMES
 from tests.plugin import Database
-from tests.support.bulk import PATH, order, orders
-from tests.support.keys import make_key
-from tests.support.wire import Reply, exchange
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.bulk import PATH, order, orders
+from tests.support.clients.raw_http import Reply, exchange
 
 JSON = b"Content-Type: application/json"
 KEY = ("Idempotency-Key", "format", "1 to 255 visible ASCII characters but the comma, given once.")

@@ -9,8 +9,8 @@ import pytest
 from core import problems
 from core.problems import Problem
 from issuance.domain.order import NAMES
-from tests.support.orders import GOOD, PATH, query
-from tests.support.wire import Reply, exchange, raw_request
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.clients.raw_http import Reply, exchange, raw_request
 
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -6,10 +6,10 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from tests.support import history as histories
-from tests.support.keys import bearer
-from tests.support.labels import NEVER_ISSUED, forms, slip
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer
+from tests.support.clients.http import ask, problem
+from tests.support.clients.labels import NEVER_ISSUED, forms, slip
+from tests.support.log import history as histories
 
 FORMS = {"svg": "image/svg+xml", "png": "image/png"}
 

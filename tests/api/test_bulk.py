@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.bulk import OTHER_CUSTOMER, PATH, numbers, order, orders, post
-from tests.support.keys import make_key
-from tests.support.orders import GOOD
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.bulk import OTHER_CUSTOMER, PATH, numbers, order, orders, post
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import GOOD
+from tests.support.database import ledger
 
 SINGLE = [
     *("tracking_number", "created_at", "origin_country_id", "destination_country_id", "weight_band"),

@@ -8,14 +8,14 @@ import pytest
 
 from issuance.bulk_api import MOST_CALLS
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.bulk import numbers, order, orders, post
-from tests.support.keys import bearer, make_key
-from tests.support.orders import PATH as SINGLE
-from tests.support.orders import query
-from tests.support.rotating import MEETINGS, rotate
-from tests.support.service import Service, ServiceFactory
-from tests.support.web import problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.bulk import numbers, order, orders, post
+from tests.support.clients.http import problem
+from tests.support.clients.orders import PATH as SINGLE
+from tests.support.clients.orders import query
+from tests.support.database import ledger
+from tests.support.processes.key_rotation import MEETINGS, rotate
+from tests.support.processes.service import Service, ServiceFactory
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from tests.plugin import CLUSTER, Database
-from tests.support.console import Browser, staff
-from tests.support.daily import step
-from tests.support.filling import CUSTOMER, RARE_ORIGIN, fill
-from tests.support.plans import log_plans
-from tests.support.service import ServiceFactory
+from tests.support.clients.console import Browser, staff
+from tests.support.clients.daily_reports import step
+from tests.support.database.query_plans import log_plans
+from tests.support.database.synthetic_ledger import CUSTOMER, RARE_ORIGIN, fill
+from tests.support.processes.service import ServiceFactory
 
 EVENTS = 150_000
 MOMENT = f"now() - interval '29 days' + i * (interval '29 days' / {EVENTS})"

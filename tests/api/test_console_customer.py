@@ -13,11 +13,11 @@ import pytest
 from ledger.domain import weight
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support.console import Browser, Page, staff
-from tests.support.orders import GOOD
-from tests.support.reports import roll_up
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import runserver
+from tests.support.clients.console import Browser, Page, staff
+from tests.support.clients.orders import GOOD
+from tests.support.database.report_counts import roll_up
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import runserver
 
 OTHER = "de619854-b59b-425e-9db4-000000000001"
 CUSTOMER = GOOD["customer_id"]

@@ -12,11 +12,11 @@ import pytest
 
 from core.keys import domain
 from tests.plugin import Database
-from tests.support.console import Browser, Page, staff
-from tests.support.keys import bearer
-from tests.support.orders import GOOD
-from tests.support.processes import stops
-from tests.support.rows import Session
+from tests.support.clients.api_keys import bearer
+from tests.support.clients.console import Browser, Page, staff
+from tests.support.clients.orders import GOOD
+from tests.support.database.rows import Session
+from tests.support.processes.proc import stops
 
 GRACE = 3.0
 KEY = re.compile(r"tna_([1-9][0-9]*)_[0-9a-f]{32}(?:_([0-9a-f]{32}))?")

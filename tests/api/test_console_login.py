@@ -10,10 +10,10 @@ from django.urls import URLPattern, get_resolver
 
 from reports.console import urls
 from tests.plugin import CLUSTER, Database
-from tests.support.console import NAME, PASSWORD, Browser, Page, one_time, staff
-from tests.support.keys import manage
-from tests.support.rows import Session
-from tests.support.service import ServiceFactory
+from tests.support.clients.api_keys import manage
+from tests.support.clients.console import NAME, PASSWORD, Browser, Page, one_time, staff
+from tests.support.database.rows import Session
+from tests.support.processes.service import ServiceFactory
 
 SAMPLES = {
     "ledger/<str:number>/": "ledger/3K9M7QX2PZ4MYIDT/",

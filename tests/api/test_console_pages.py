@@ -12,12 +12,12 @@ import pytest
 
 from ledger.domain import form, weight
 from tests.plugin import LEDGER_KEY, Database
-from tests.support.accounts import night, nights
-from tests.support.console import Browser, Page, staff
-from tests.support.orders import GOOD
-from tests.support.reports import roll_up
-from tests.support.sealing import Sealer, until_published
-from tests.support.tampering import insert, tamper
+from tests.support.clients.console import Browser, Page, staff
+from tests.support.clients.orders import GOOD
+from tests.support.database.accounts import night, nights
+from tests.support.database.report_counts import roll_up
+from tests.support.log.tampering import insert, tamper
+from tests.support.processes.sealers import Sealer, until_published
 
 ORDERS = [
     *[{"weight": "1.5"}] * 3,

@@ -10,14 +10,14 @@ from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from tests.logs import Heard
 from tests.plugin import LEDGER_KEY, Database
-from tests.support.daily import ask_reports, close
-from tests.support.key_life import EACH, Life
-from tests.support.processes import eventually
-from tests.support.rotating import fingerprint
-from tests.support.secret_keys import OLD, key
-from tests.support.service import ServiceFactory
-from tests.support.tampering import verify
-from tests.support.web import ask, ask_proof
+from tests.support.clients.daily_reports import ask_reports, close
+from tests.support.clients.http import ask, ask_proof
+from tests.support.log.tampering import verify
+from tests.support.processes.customer_key_life import EACH, Life
+from tests.support.processes.key_rotation import fingerprint
+from tests.support.processes.proc import eventually
+from tests.support.processes.secret_keys import OLD, key
+from tests.support.processes.service import ServiceFactory
 
 pytestmark = pytest.mark.timeout(900)  # its services and commands are many, and begin slowly where all is slow
 KEY = SignerKey.parse(LEDGER_KEY).verifier

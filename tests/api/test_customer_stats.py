@@ -5,14 +5,15 @@ from uuid import uuid4
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger, stats
-from tests.support.clock import frozen
-from tests.support.keys import bearer, make_key
-from tests.support.orders import PATH, query
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import ServiceFactory
-from tests.support.stats import ask_stats
-from tests.support.web import ask, problem
+from tests.support.clients import stats
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import PATH, query
+from tests.support.clients.stats import ask_stats
+from tests.support.database import ledger
+from tests.support.processes.clocks import frozen
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import ServiceFactory
 
 OWN, OTHER = str(uuid4()), str(uuid4())
 ORDERS = (

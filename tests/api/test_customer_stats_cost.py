@@ -11,22 +11,23 @@ from django.test.utils import CaptureQueriesContext
 
 from core.keys.callers import CALLERS
 from tests.plugin import Database
-from tests.support import filling, stats
-from tests.support.daily import step
-from tests.support.keys import bearer, make_key
-from tests.support.plans import log_plans, plans
-from tests.support.service import ServiceFactory
+from tests.support.clients import stats
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.daily_reports import step
+from tests.support.database import synthetic_ledger
+from tests.support.database.query_plans import log_plans, plans
+from tests.support.processes.service import ServiceFactory
 
 BY = ("day", "route", "weight_band")
 PERIODS = ("", "&from=2026-01-01", "&to=2026-01-02", "&from=2026-01-01&to=2026-01-02", "&from=1970-01-01&to=9999-12-31")
 EVENTS = 150_000
-CUSTOMERS = {"nobody": str(uuid4()), "small": filling.SMALL_CUSTOMER, "large": filling.LARGE_CUSTOMER}
+CUSTOMERS = {"nobody": str(uuid4()), "small": synthetic_ledger.SMALL_CUSTOMER, "large": synthetic_ledger.LARGE_CUSTOMER}
 
 
 @pytest.fixture(scope="module")
 def large(database: Database) -> Database:
     """A database with a large ledger, half of it rolled up: the worker is far behind."""
-    filling.fill(database, EVENTS)
+    synthetic_ledger.fill(database, EVENTS)
     step(database, EVENTS // 2)
     with psycopg.connect(database.owner_url, autocommit=True) as session:
         session.execute("VACUUM (ANALYZE) daily_usage")

@@ -10,15 +10,16 @@ from uuid import uuid4
 import pytest
 
 from tests.plugin import Database
-from tests.support import history as histories
-from tests.support import ledger, stats
-from tests.support.keys import make_key
-from tests.support.load import load
-from tests.support.orders import PATH, query
-from tests.support.sealing import Sealer, seal, state, until_published
-from tests.support.service import ServiceFactory
-from tests.support.stats import ask_stats
-from tests.support.web import ask
+from tests.support.clients import stats
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.http import ask
+from tests.support.clients.load import load
+from tests.support.clients.orders import PATH, query
+from tests.support.clients.stats import ask_stats
+from tests.support.database import ledger
+from tests.support.log import history as histories
+from tests.support.processes.sealers import Sealer, seal, state, until_published
+from tests.support.processes.service import ServiceFactory
 
 WRITERS = 3
 LOAD = 2500

@@ -5,15 +5,15 @@ from uuid import uuid4
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.keys import make_key
-from tests.support.orders import PATH, query
-from tests.support.rotating import rotate
-from tests.support.sealing import seal
-from tests.support.secret_keys import NEW, OLD
-from tests.support.service import Service, ServiceFactory
-from tests.support.stats import ask_stats
-from tests.support.web import ask
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.http import ask
+from tests.support.clients.orders import PATH, query
+from tests.support.clients.stats import ask_stats
+from tests.support.database import ledger
+from tests.support.processes.key_rotation import rotate
+from tests.support.processes.sealers import seal
+from tests.support.processes.secret_keys import NEW, OLD
+from tests.support.processes.service import Service, ServiceFactory
 
 CUSTOMER, OTHER = str(uuid4()), str(uuid4())
 

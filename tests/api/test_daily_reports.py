@@ -14,16 +14,16 @@ import rfc8785
 from ledger.domain.weight import LABELS
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.clock import frozen, of_one_day
-from tests.support.daily import PATH, ask_reports, close
-from tests.support.keys import bearer, make_key
-from tests.support.orders import PATH as ISSUE
-from tests.support.orders import query
-from tests.support.reports import roll_up
-from tests.support.sealing import Sealer, seal, until_published
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.daily_reports import PATH, ask_reports, close
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import PATH as ISSUE
+from tests.support.clients.orders import query
+from tests.support.database import ledger
+from tests.support.database.report_counts import roll_up
+from tests.support.processes.clocks import frozen, of_one_day
+from tests.support.processes.sealers import Sealer, seal, until_published
+from tests.support.processes.service import ServiceFactory
 
 ORDERS = (
     ("2026-02-28T23:59:59.999999Z", {"weight": "0.1"}),

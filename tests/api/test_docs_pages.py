@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from tests.plugin import Database
-from tests.support.keys import bearer, make_key
-from tests.support.operations import OPERATIONS, WITNESSED, first_examples
-from tests.support.orders import GOOD
-from tests.support.sealing import Sealer, until_published
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.clients.operations import OPERATIONS, WITNESSED, first_examples
+from tests.support.clients.orders import GOOD
+from tests.support.processes.sealers import Sealer, until_published
 
 PAGES = ["/docs", "/redoc"]
 

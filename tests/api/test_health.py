@@ -16,13 +16,13 @@ from psycopg.conninfo import make_conninfo
 from core import draining, health
 from tests.logs import Heard
 from tests.plugin import Cluster, Database
-from tests.support.keys import bearer
-from tests.support.orders import PATH, query
-from tests.support.processes import eventually, standing_still
-from tests.support.secret_keys import key
-from tests.support.service import Service, ServiceFactory
-from tests.support.web import ask, problem
-from tests.support.wire import exchange
+from tests.support.clients.api_keys import bearer
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import PATH, query
+from tests.support.clients.raw_http import exchange
+from tests.support.processes.proc import eventually, standing_still
+from tests.support.processes.secret_keys import key
+from tests.support.processes.service import Service, ServiceFactory
 
 TOKEN = key("METRICS_TOKEN")
 MANY = 160

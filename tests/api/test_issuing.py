@@ -16,11 +16,11 @@ import pytest
 from core.server import BODY_SECONDS, HEAD_SECONDS
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.orders import GOOD, PATH, query
-from tests.support.service import ServiceFactory
-from tests.support.web import ask
-from tests.support.wire import exchange, raw_request
+from tests.support.clients.http import ask
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.clients.raw_http import exchange, raw_request
+from tests.support.database import ledger
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.fixture(params=["lane", "view"])

@@ -15,13 +15,13 @@ import pytest
 
 from core.keys import domain
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.bulk import OTHER_CUSTOMER
-from tests.support.keys import bearer, make_key, manage
-from tests.support.orders import GOOD, PATH, query
-from tests.support.processes import stops
-from tests.support.service import ServiceFactory, runserver
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key, manage
+from tests.support.clients.bulk import OTHER_CUSTOMER
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.database import ledger
+from tests.support.processes.proc import stops
+from tests.support.processes.service import ServiceFactory, runserver
 
 
 @pytest.fixture(scope="module")

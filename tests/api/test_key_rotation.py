@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.orders import PATH, query
-from tests.support.rotating import MEETINGS, rotate
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.orders import PATH, query
+from tests.support.database import ledger
+from tests.support.processes.key_rotation import MEETINGS, rotate
+from tests.support.processes.service import Service, ServiceFactory
 
 
 def ask(service: Service, key: str) -> httpx.Response:

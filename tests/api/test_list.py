@@ -4,13 +4,13 @@ import pytest
 
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support import lists
-from tests.support.history import issue
-from tests.support.keys import bearer, make_key
-from tests.support.lists import PATH, follow, in_order, leaves, numbers, path
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import ServiceFactory
-from tests.support.web import ask
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask
+from tests.support.log import lists
+from tests.support.log.history import issue
+from tests.support.log.lists import PATH, follow, in_order, leaves, numbers, path
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import ServiceFactory
 
 BEFORE, ROUNDS, MEANWHILE, LIMIT = 600, 5, 6000, 83
 ORDERS = ("serial", "-serial")

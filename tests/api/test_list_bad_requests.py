@@ -3,9 +3,9 @@
 import pytest
 
 from tests.plugin import Database
-from tests.support.keys import bearer, make_key
-from tests.support.lists import PATH
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.log.lists import PATH
 
 EARLY, LATE = "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"
 # The query as it is sent, and the flaws that are named, in no order.

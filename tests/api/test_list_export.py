@@ -9,12 +9,12 @@ import pytest
 
 from core import streaming
 from tests.plugin import Database
-from tests.support import filling
-from tests.support.keys import bearer, make_key
-from tests.support.lists import PATH, path
-from tests.support.processes import eventually, resident
-from tests.support.service import Service, ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.database import synthetic_ledger
+from tests.support.log.lists import PATH, path
+from tests.support.processes.proc import eventually, resident
+from tests.support.processes.service import Service, ServiceFactory
 
 EVENTS = 200_000
 MEGABYTES = 8
@@ -24,7 +24,7 @@ MEGABYTES = 8
 @pytest.fixture(scope="module")
 def running(database: Database, service: ServiceFactory) -> Service:
     """One process over a ledger of many events."""
-    filling.fill(database, EVENTS)
+    synthetic_ledger.fill(database, EVENTS)
     return service(database, WEB_CONCURRENCY="1")
 
 
@@ -67,7 +67,7 @@ def test_only_a_few_files_are_made_at_once_and_who_leaves_makes_room(running: Se
     for _ in range(5):
         assert ask(running.port, PATH, **bearer(auditor)).status_code == 200, "pages go on"
     taken.pop().close()
-    few = path(format="csv", customer_id=filling.SMALL_CUSTOMER)
+    few = path(format="csv", customer_id=synthetic_ledger.SMALL_CUSTOMER)
     assert eventually(lambda: ask(running.port, few, **bearer(auditor)).status_code == 200)
     for each in taken:
         each.close()

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import pytest
 
 from tests.plugin import Database
-from tests.support import lists
-from tests.support.history import issue
-from tests.support.keys import bearer, make_key
-from tests.support.lists import PATH, Row, follow, in_order, leaves, numbers, path
-from tests.support.orders import PATH as ISSUE
-from tests.support.orders import query
-from tests.support.sealing import seal
-from tests.support.secret_keys import NEXT_TAG_KEY, TAG_KEY
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import PATH as ISSUE
+from tests.support.clients.orders import query
+from tests.support.log import lists
+from tests.support.log.history import issue
+from tests.support.log.lists import PATH, Row, follow, in_order, leaves, numbers, path
+from tests.support.processes.sealers import seal
+from tests.support.processes.secret_keys import NEXT_TAG_KEY, TAG_KEY
+from tests.support.processes.service import ServiceFactory
 
 KEYS = {1: bytes.fromhex(TAG_KEY), 2: bytes.fromhex(NEXT_TAG_KEY)}
 OLD, NEW = (f"{number}:{key.hex()}" for number, key in KEYS.items())

@@ -7,11 +7,11 @@ from ledger.domain import merkle, note, tiles
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import Tile
 from tests.plugin import LEDGER_KEY, Database
-from tests.support import history as histories
-from tests.support.history import TILE, History
-from tests.support.keys import bearer, make_key
-from tests.support.sealing import state
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.log import history as histories
+from tests.support.log.history import TILE, History
+from tests.support.processes.sealers import state
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 IMMUTABLE = {"public", "max-age=31536000", "immutable"}

@@ -11,12 +11,12 @@ from ledger.domain.note import SignerKey
 from ledger.domain.tiles import WIDTH
 from tests.logs import Heard
 from tests.plugin import LEDGER_KEY, Database
-from tests.support import history as histories
-from tests.support.history import History
-from tests.support.keys import bearer, make_key
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, ask_proof, problem
-from tests.support.wire import exchange, raw_request
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, ask_proof, problem
+from tests.support.clients.raw_http import exchange, raw_request
+from tests.support.log import history as histories
+from tests.support.log.history import History
+from tests.support.processes.service import ServiceFactory
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 BUNDLE = "/tile/entries/000"

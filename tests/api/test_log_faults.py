@@ -14,20 +14,21 @@ from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import ENTRIES, WIDTH, Tile
 from tests.plugin import LEDGER_KEY, Cluster, Database
-from tests.support import history as histories
-from tests.support import ledger, stats
-from tests.support.history import History
-from tests.support.keys import bearer, make_key
-from tests.support.processes import eventually
-from tests.support.sealing import seal
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, ask_proof, problem
+from tests.support.clients import stats
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, ask_proof, problem
+from tests.support.database import ledger
+from tests.support.log import history as histories
+from tests.support.log.history import History
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import seal
+from tests.support.processes.service import ServiceFactory
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 INCONSISTENT = (500, "log-inconsistent")
 NOT_SEALED = (404, "not-yet-sealed")
 CUSTOMER = "de619854-b59b-425e-9db4-000000000000"
-"""The one that tests.support.load issues most to."""
+"""The one that tests.support.clients.load issues most to."""
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import pytest
 from ledger.domain import note, proof
 from ledger.domain.note import SignerKey
 from tests.plugin import LEDGER_KEY, Database
-from tests.support import history as histories
-from tests.support import ledger
-from tests.support.history import History
-from tests.support.keys import bearer, make_key
-from tests.support.labels import NEVER_ISSUED, forms, slip
-from tests.support.orders import PATH, query
-from tests.support.web import ask, ask_proof, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, ask_proof, problem
+from tests.support.clients.labels import NEVER_ISSUED, forms, slip
+from tests.support.clients.orders import PATH, query
+from tests.support.database import ledger
+from tests.support.log import history as histories
+from tests.support.log.history import History
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 FIELDS = [

@@ -6,13 +6,13 @@ import pytest
 
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support.keys import bearer, make_key
-from tests.support.orders import PATH, query
-from tests.support.processes import eventually
-from tests.support.rotating import AFTER, KNOWN, USED, retire
-from tests.support.sealing import seal
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import PATH, query
+from tests.support.processes.key_rotation import AFTER, KNOWN, USED, retire
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import seal
+from tests.support.processes.service import ServiceFactory
 
 ONE, OTHER = str(uuid4()), str(uuid4())
 

@@ -9,11 +9,11 @@ from django.test import Client
 from ledger import reading
 from ledger.domain.note import Checkpoint, VerifierKey
 from tests.plugin import Database
-from tests.support import history as histories
-from tests.support import plans
-from tests.support.history import History
-from tests.support.keys import bearer, make_key
-from tests.support.service import ServiceFactory
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.database import query_plans
+from tests.support.log import history as histories
+from tests.support.log.history import History
+from tests.support.processes.service import ServiceFactory
 
 CUSTOMER = "de619854-b59b-425e-9db4-000000000007"
 
@@ -22,7 +22,7 @@ CUSTOMER = "de619854-b59b-425e-9db4-000000000007"
 def history(database: Database, lane_port: int) -> History:
     """A history beside tables that are large, in a database that logs the plan of every statement."""
     made = histories.make(database, lane_port, published_events=600, committed_events=10)
-    plans.fill_and_log(database)
+    query_plans.fill_and_log(database)
     return made
 
 
@@ -30,7 +30,7 @@ def history(database: Database, lane_port: int) -> History:
 def logged_port(database: Database, history: History, service: ServiceFactory) -> int:
     """A service whose sessions began after that."""
     assert history.published
-    return plans.until_idle(service(database, WEB_CONCURRENCY="1", initialise=False).port)
+    return query_plans.until_idle(service(database, WEB_CONCURRENCY="1", initialise=False).port)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def auditor(database: Database) -> str:
 
 def asked(port: int, path: str, expected: int = 200, key: str | None = None) -> list[str]:
     """The plans of one request but for Django's question."""
-    return [plan for plan in plans.plans(port, path, expected, key) if plans.ALIVE not in plan]
+    return [plan for plan in query_plans.plans(port, path, expected, key) if query_plans.ALIVE not in plan]
 
 
 def test_a_look_up_takes_two_statements_at_most_all_by_index(logged_port: int, history: History, auditor: str) -> None:
@@ -49,18 +49,18 @@ def test_a_look_up_takes_two_statements_at_most_all_by_index(logged_port: int, h
     for index in (0, 255, 256, 299, 300, 400, history.published - 1, history.published + 3):
         number = history.numbers[index]
         first = asked(logged_port, f"/v1/tracking-numbers/{number}", key=auditor)
-        plans.check(first, most=2)
+        query_plans.check(first, most=2)
         assert any("issuance_event_pkey" in plan and number in plan for plan in first), "these are the plans"
         walked += sum(len(re.findall("Bitmap Heap Scan on checkpoint", plan)) for plan in first)
         again = asked(logged_port, f"/v1/tracking-numbers/{number}", key=auditor)
-        plans.check(again, most=1)
+        query_plans.check(again, most=1)
     assert walked, "each checkpoint was read once"
 
 
 def test_a_customers_look_up_goes_by_the_number_too(database: Database, logged_port: int, history: History) -> None:
     key = make_key(database, "audit", customer=CUSTOMER)
     (plan,) = asked(logged_port, f"/v1/tracking-numbers/{history.numbers[0]}", 404, key)
-    plans.check([plan], most=1)
+    query_plans.check([plan], most=1)
     assert "issuance_event_pkey" in plan
     assert "issuance_event_customer" not in plan
 
@@ -68,7 +68,7 @@ def test_a_customers_look_up_goes_by_the_number_too(database: Database, logged_p
 @pytest.mark.parametrize("path", ["barcode.svg", "barcode.png"])
 def test_a_barcode_takes_one_statement(logged_port: int, history: History, path: str) -> None:
     found = asked(logged_port, f"/v1/tracking-numbers/{history.numbers[0]}/{path}")
-    plans.check(found, most=1)
+    query_plans.check(found, most=1)
 
 
 def test_what_cannot_be_a_number_is_asked_of_no_database(logged_port: int, auditor: str) -> None:
@@ -79,7 +79,7 @@ def test_what_cannot_be_a_number_is_asked_of_no_database(logged_port: int, audit
 
 def test_validating_asks_no_database(logged_port: int, history: History) -> None:
     for number in (history.numbers[0], "X"):
-        assert plans.plans(logged_port, f"/v1/validate/{number}") == []
+        assert query_plans.plans(logged_port, f"/v1/validate/{number}") == []
 
 
 @pytest.mark.django_db

@@ -20,16 +20,16 @@ from issuance.domain.capacity import END
 from ledger.domain.serial import BLOCK_SIZE, SHARD_CAPACITY
 from reports.readings import forecast
 from tests.plugin import Database
-from tests.support.accounts import night, nights
-from tests.support.keys import bearer, make_key
-from tests.support.load import load
-from tests.support.orders import GOOD, PATH, query
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, until_published
-from tests.support.secret_keys import key as secret_key
-from tests.support.service import Service, ServiceFactory, runserver
-from tests.support.tampering import insert, tamper
-from tests.support.web import ask, problem, readings
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem, readings
+from tests.support.clients.load import load
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.database.accounts import night, nights
+from tests.support.log.tampering import insert, tamper
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.secret_keys import key as secret_key
+from tests.support.processes.service import Service, ServiceFactory, runserver
 
 TOKEN = secret_key("METRICS_TOKEN")
 NUMBERS = 600

@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from tests.plugin import ROOT, Database
-from tests.support import ledger
-from tests.support.keys import bearer, make_key
-from tests.support.operations import WITNESSED
-from tests.support.orders import GOOD, PATH, query
-from tests.support.sealing import seal
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.operations import WITNESSED
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.database import ledger
+from tests.support.processes.sealers import seal
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "schema" / "openapi.yaml").read_text())
 OPERATIONS = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]

@@ -8,14 +8,14 @@ from ledger.domain import proof
 from ledger.domain.merkle import ProofError
 from ledger.domain.note import SignerKey
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
-from tests.support import history as histories
-from tests.support import ledger
-from tests.support.history import TILE, History
-from tests.support.keys import bearer
-from tests.support.labels import NEVER_ISSUED, forms, slip
-from tests.support.sealing import Sealer
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, ask_proof, problem
+from tests.support.clients.api_keys import bearer
+from tests.support.clients.http import ask, ask_proof, problem
+from tests.support.clients.labels import NEVER_ISSUED, forms, slip
+from tests.support.database import ledger
+from tests.support.log import history as histories
+from tests.support.log.history import TILE, History
+from tests.support.processes.sealers import Sealer
+from tests.support.processes.service import ServiceFactory
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 

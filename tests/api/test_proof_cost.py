@@ -5,17 +5,17 @@ from django.test import Client
 
 from ledger import reading
 from tests.plugin import Database
-from tests.support import history as histories
-from tests.support import plans
-from tests.support.keys import make_key
-from tests.support.service import ServiceFactory
+from tests.support.clients.api_keys import make_key
+from tests.support.database import query_plans
+from tests.support.log import history as histories
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.fixture(scope="module")
 def history(database: Database, lane_port: int) -> histories.History:
     """A history beside tables that are large, in a database that logs the plan of every statement."""
     made = histories.make(database, lane_port, published_events=600, committed_events=10)
-    plans.fill_and_log(database)
+    query_plans.fill_and_log(database)
     return made
 
 
@@ -23,7 +23,7 @@ def history(database: Database, lane_port: int) -> histories.History:
 def logged_port(database: Database, history: histories.History, service: ServiceFactory) -> int:
     """A service whose sessions began after that."""
     assert history.published
-    return plans.until_idle(service(database, WEB_CONCURRENCY="1", initialise=False).port)
+    return query_plans.until_idle(service(database, WEB_CONCURRENCY="1", initialise=False).port)
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +36,25 @@ def auditor(database: Database, logged_port: int) -> str:
 def test_a_proof_takes_three_statements_at_most_all_by_index(logged_port: int, history: histories.History) -> None:
     for index in (0, 255, 256, 299, 300, 400, history.published - 1):
         number = history.numbers[index]
-        found = plans.plans(logged_port, f"/v1/tracking-numbers/{number}/proof")
-        plans.check(found)
+        found = query_plans.plans(logged_port, f"/v1/tracking-numbers/{number}/proof")
+        query_plans.check(found)
         assert any(f"'{number}'" in plan and "issuance_event_pkey" in plan for plan in found), "these are the plans"
 
 
 @pytest.mark.parametrize("path", ["/checkpoint", "/tile/0/000", "/tile/0/001.p/3", "/tile/1/000.p/2"])
 def test_the_checkpoint_and_a_tile_take_no_more(logged_port: int, path: str) -> None:
-    plans.check(plans.plans(logged_port, path))
+    query_plans.check(query_plans.plans(logged_port, path))
 
 
 @pytest.mark.parametrize("path", ["/tile/entries/000", "/tile/entries/001.p/200"])
 def test_a_bundle_takes_one_more(logged_port: int, auditor: str, path: str) -> None:
-    found = plans.plans(logged_port, path, key=auditor)
-    plans.check([plan for plan in found if plans.ALIVE not in plan])
+    found = query_plans.plans(logged_port, path, key=auditor)
+    query_plans.check([plan for plan in found if query_plans.ALIVE not in plan])
 
 
 def test_for_what_cannot_be_a_number_no_table_is_asked(logged_port: int) -> None:
     for number in ("X" * 17, "3K9M7QX2PZ4MYIDS"):
-        assert plans.plans(logged_port, f"/v1/tracking-numbers/{number}/proof", 404) == []
+        assert query_plans.plans(logged_port, f"/v1/tracking-numbers/{number}/proof", 404) == []
 
 
 @pytest.mark.django_db

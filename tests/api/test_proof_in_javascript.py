@@ -7,10 +7,10 @@ import pytest
 
 from ledger.domain.note import SignerKey
 from tests.plugin import LEDGER_KEY, Database
-from tests.support import history
-from tests.support.javascript import Claim, examine
-from tests.support.keys import bearer, make_key
-from tests.support.web import ask_proof
+from tests.support.browser.javascript import Claim, examine
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask_proof
+from tests.support.log import history
 
 PUBLISHED = 300
 """More than a tile."""

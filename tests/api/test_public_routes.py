@@ -17,9 +17,9 @@ from rest_framework.viewsets import ViewSet
 from core.keys import store
 from core.keys.domain import Scope
 from tests.plugin import Database
-from tests.support.keys import bearer
-from tests.support.service import ServiceFactory
-from tests.support.web import ask
+from tests.support.clients.api_keys import bearer
+from tests.support.clients.http import ask
+from tests.support.processes.service import ServiceFactory
 
 SAMPLES = {
     "tile/<path:path>": ("tile/0/000", "tile/entries/000"),

@@ -15,17 +15,18 @@ import httpx
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger, stats
-from tests.support.clock import of_one_day
-from tests.support.daily import Cell, ask_reports, cells, step
-from tests.support.keys import make_key
-from tests.support.load import load
-from tests.support.orders import PATH, query
-from tests.support.reports import roll_up
-from tests.support.sealing import Sealer, seal, until_published
-from tests.support.service import ServiceFactory
-from tests.support.stats import ask_stats
-from tests.support.web import ask
+from tests.support.clients import stats
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.daily_reports import Cell, ask_reports, cells, step
+from tests.support.clients.http import ask
+from tests.support.clients.load import load
+from tests.support.clients.orders import PATH, query
+from tests.support.clients.stats import ask_stats
+from tests.support.database import ledger
+from tests.support.database.report_counts import roll_up
+from tests.support.processes.clocks import of_one_day
+from tests.support.processes.sealers import Sealer, seal, until_published
+from tests.support.processes.service import ServiceFactory
 
 
 class Answer(NamedTuple):

@@ -12,12 +12,13 @@ import pytest
 from core import streaming
 from core.server import SEND_SECONDS
 from tests.plugin import Database
-from tests.support import filling, stats
-from tests.support.daily import PATH, ask_reports, step
-from tests.support.keys import bearer, make_key
-from tests.support.processes import eventually, resident
-from tests.support.service import Service, ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.clients import stats
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.daily_reports import PATH, ask_reports, step
+from tests.support.clients.http import ask, problem
+from tests.support.database import synthetic_ledger
+from tests.support.processes.proc import eventually, resident
+from tests.support.processes.service import Service, ServiceFactory
 
 EVENTS = 200_000
 MOMENT = "timestamptz '2026-01-01T00:00:00Z' + i * interval '10 minutes'"
@@ -30,7 +31,7 @@ LINES = 150_000
 @pytest.fixture(scope="module")
 def running(database: Database, service: ServiceFactory) -> Service:
     """One process over counts of many days, half of them rolled up."""
-    filling.fill(database, EVENTS, moment=MOMENT)
+    synthetic_ledger.fill(database, EVENTS, moment=MOMENT)
     step(database, EVENTS // 2)
     return service(database, WEB_CONCURRENCY="1")
 
@@ -71,7 +72,7 @@ def test_a_file_holds_everything_in_flat_memory(database: Database, running: Ser
 
 
 def test_a_customers_file_has_every_count(running: Service, key: str) -> None:
-    path = stats.path(filling.LARGE_CUSTOMER, "format=csv")
+    path = stats.path(synthetic_ledger.LARGE_CUSTOMER, "format=csv")
     total = ask(running.port, path.replace("format=csv", "by=weight_band"), **bearer(key)).json()["total"]
     found = list(lines(running, key, path))
     assert total > 3_000
@@ -93,7 +94,7 @@ def test_a_slow_reader_keeps_no_transaction_open(database: Database, running: Se
 
 
 def test_only_a_few_files_are_made_at_once_and_who_leaves_makes_room(running: Service, key: str) -> None:
-    few = stats.path(filling.SMALL_CUSTOMER, "format=csv")
+    few = stats.path(synthetic_ledger.SMALL_CUSTOMER, "format=csv")
     with ExitStack() as taken:
         readers = [taken.enter_context(closing(lines(running, key, narrow=True))) for _ in range(streaming.MOST)]
         for each in readers:
@@ -122,7 +123,7 @@ def test_a_file_whose_rest_cannot_be_read_breaks_off(database: Database, running
 
 def test_what_cannot_be_counted_is_a_problem(database: Database, running: Service, key: str) -> None:
     paths = [f"{PATH}?from=2026-01-01&to=2026-02-01", f"{PATH}/2026-01-01", f"{PATH}/2026-01-01/corrections"]
-    paths += [WHOLE, stats.path(filling.CUSTOMER), stats.path(filling.CUSTOMER, "format=csv")]
+    paths += [WHOLE, stats.path(synthetic_ledger.CUSTOMER), stats.path(synthetic_ledger.CUSTOMER, "format=csv")]
     tables = ("run", "daily_total, daily_usage, daily_report, daily_correction")
     for table in tables:
         with psycopg.connect(database.owner_url, autocommit=True) as session:

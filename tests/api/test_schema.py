@@ -13,10 +13,10 @@ from core import problems
 from core.contract import EVERYWHERE
 from ledger.domain import merkle, proof, tiles
 from tests.plugin import ROOT, Database
-from tests.support.keys import bearer, make_key
-from tests.support.lists import path
-from tests.support.operations import OPERATIONS
-from tests.support.web import ask
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask
+from tests.support.clients.operations import OPERATIONS
+from tests.support.log.lists import path
 
 COMMITTED = ROOT / "schema" / "openapi.yaml"
 

@@ -13,8 +13,8 @@ from core.contract import EVERYWHERE
 from core.keys.domain import Scope
 from core.keys.schema import NAME
 from schema.links import LINKS, success
-from tests.support.operations import DOCUMENT, OPERATIONS, PENDING, first_examples
-from tests.support.web import ask
+from tests.support.clients.http import ask
+from tests.support.clients.operations import DOCUMENT, OPERATIONS, PENDING, first_examples
 
 KINDS = {kind.type: kind for kind in problems.ALL}
 
@@ -22,7 +22,7 @@ every = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS
 
 
 def test_what_is_pending_is_not_there_yet() -> None:
-    assert not PENDING & set(OPERATIONS), "it is there: take it out of PENDING in tests/support/operations.py"
+    assert not PENDING & set(OPERATIONS), "it is there: take it out of PENDING in tests/support/clients/operations.py"
 
 
 @every

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from tests.plugin import ROOT, Database
-from tests.support.keys import make_key
-from tests.support.operations import OPERATIONS, PENDING, WITNESSED
-from tests.support.orders import GOOD
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import ServiceFactory
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.operations import OPERATIONS, PENDING, WITNESSED
+from tests.support.clients.orders import GOOD
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import ServiceFactory
 
 pytestmark = pytest.mark.timeout(1800)  # each test asks some thousand times
 CONFIG = ROOT / "tests" / "api" / "schemathesis.toml"

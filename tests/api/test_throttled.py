@@ -13,14 +13,15 @@ import pytest
 from core.embedded.valkey import Valkey
 from core.keys.callers import FRESH
 from tests.plugin import Database
-from tests.support import bulk, ledger
-from tests.support.keys import bearer, make_key
-from tests.support.orders import GOOD, PATH, query
-from tests.support.processes import eventually
-from tests.support.service import ServiceFactory, runserver
-from tests.support.throttling import patient, valkey
-from tests.support.web import ask, problem
-from tests.support.wire import exchange, raw_request
+from tests.support.clients import bulk
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.http import ask, problem
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.clients.raw_http import exchange, raw_request
+from tests.support.database import ledger
+from tests.support.processes.proc import eventually
+from tests.support.processes.service import ServiceFactory, runserver
+from tests.support.servers.throttle_valkey import patient, valkey
 
 PER_ADDRESS, PER_KEY = 5, 30
 BACK, GONE = 60 / PER_ADDRESS, 10 * 60 / PER_KEY

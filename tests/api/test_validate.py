@@ -8,12 +8,12 @@ import pytest
 from issuance.domain.number import Numbering
 from ledger.domain.serial import SHARD_CAPACITY
 from tests.plugin import CLUSTER, Database
-from tests.support import history as histories
-from tests.support.keys import bearer
-from tests.support.labels import NEVER_ISSUED, forms, slip
-from tests.support.secret_keys import NUMBER_KEY
-from tests.support.service import ServiceFactory
-from tests.support.web import ask, problem
+from tests.support.clients.api_keys import bearer
+from tests.support.clients.http import ask, problem
+from tests.support.clients.labels import NEVER_ISSUED, forms, slip
+from tests.support.log import history as histories
+from tests.support.processes.secret_keys import NUMBER_KEY
+from tests.support.processes.service import ServiceFactory
 
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 """Under the service's key."""

@@ -13,13 +13,13 @@ from ledger.domain.cosignature import Policy
 from ledger.domain.merkle import ProofError
 from ledger.publication import CHECKPOINT, WITNESSED
 from tests.plugin import Database
-from tests.support.load import Answered, load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, until_published
-from tests.support.secret_keys import key as secret_key
-from tests.support.service import ServiceFactory, runserver
-from tests.support.web import ask, ask_proof, problem, readings
-from tests.support.witness import LOG, Fault, Witness, settings
+from tests.support.clients.http import ask, ask_proof, problem, readings
+from tests.support.clients.load import Answered, load
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.secret_keys import key as secret_key
+from tests.support.processes.service import ServiceFactory, runserver
+from tests.support.servers.witness import LOG, Fault, Witness, settings
 
 TOKEN = secret_key("METRICS_TOKEN")
 

@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.plugin import Database
-from tests.support.chromium import OPTIONS
-from tests.support.keys import make_key
-from tests.support.service import ServiceFactory
-from tests.support.site import Site
-from tests.support.tabs import PATIENCE_MS, Tabs
+from tests.support.browser.chromium import OPTIONS
+from tests.support.browser.site import Site
+from tests.support.browser.tabs import PATIENCE_MS, Tabs
+from tests.support.clients.api_keys import make_key
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.processes import eventually
-from tests.support.site import Site
-from tests.support.tabs import Tabs, overflow, violations
+from tests.support.browser.site import Site
+from tests.support.browser.tabs import Tabs, overflow, violations
+from tests.support.processes.proc import eventually
 
 STRICT = "default-src 'none'; script-src 'self'"
 OPEN = "default-src * 'unsafe-inline'"

@@ -8,14 +8,14 @@ from typing import Any, Final, NamedTuple
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.console import NAME, PASSWORD, one_time, staff
-from tests.support.orders import GOOD
-from tests.support.reports import roll_up
-from tests.support.sealing import Sealer, seal, until_published
-from tests.support.site import Site
-from tests.support.swagger import execute, operation
-from tests.support.tabs import Tabs, overflow, violations
-from tests.support.tampering import edit
+from tests.support.browser.site import Site
+from tests.support.browser.swagger import execute, operation
+from tests.support.browser.tabs import Tabs, overflow, violations
+from tests.support.clients.console import NAME, PASSWORD, one_time, staff
+from tests.support.clients.orders import GOOD
+from tests.support.database.report_counts import roll_up
+from tests.support.log.tampering import edit
+from tests.support.processes.sealers import Sealer, seal, until_published
 
 pytestmark = pytest.mark.timeout(900)
 ORDERS: Final = [

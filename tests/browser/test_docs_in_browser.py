@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.operations import OPERATIONS
-from tests.support.sealing import Sealer, until_published
-from tests.support.site import Site
-from tests.support.swagger import execute, operation
-from tests.support.tabs import Tabs, overflow, violations
+from tests.support.browser.site import Site
+from tests.support.browser.swagger import execute, operation
+from tests.support.browser.tabs import Tabs, overflow, violations
+from tests.support.clients.operations import OPERATIONS
+from tests.support.processes.sealers import Sealer, until_published
 
 pytestmark = pytest.mark.timeout(900)
 THEIRS = {

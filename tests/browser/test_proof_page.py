@@ -12,11 +12,11 @@ from playwright.sync_api import Page, Route, expect
 
 from ledger.domain.note import SignerKey
 from tests.plugin import LEDGER_KEY
-from tests.support.javascript import STATIC
-from tests.support.sealing import Sealer, seal, until_published
-from tests.support.site import Site
-from tests.support.tabs import Tabs
-from tests.support.tampering import edit
+from tests.support.browser.javascript import STATIC
+from tests.support.browser.site import Site
+from tests.support.browser.tabs import Tabs
+from tests.support.log.tampering import edit
+from tests.support.processes.sealers import Sealer, seal, until_published
 
 pytestmark = pytest.mark.timeout(900)
 NAME: Final = "log.test/tracking"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.plugin import Database
-from tests.support.keys import make_key
-from tests.support.sealing import Sealer
-from tests.support.service import ServiceFactory
+from tests.support.clients.api_keys import make_key
+from tests.support.processes.sealers import Sealer
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.fixture(scope="module")

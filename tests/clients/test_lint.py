@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.support.clients import CLIENTS, SCHEMA
-from tests.support.node import run
+from tests.support.browser.node import run
+from tests.support.clients.generated_clients import CLIENTS, SCHEMA
 
 
 @pytest.mark.usefixtures("node_modules")

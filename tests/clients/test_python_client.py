@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import CLIENTS, READY, SCHEMA, STEPS, copy_programs, execute
+from tests.support.clients.generated_clients import CLIENTS, READY, SCHEMA, STEPS, copy_programs, execute
 
 pytestmark = pytest.mark.timeout(900)
 LANGUAGE = "python"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import CLIENTS, READY, SCHEMA, STEPS, copy_programs, execute
-from tests.support.node import run
+from tests.support.browser.node import run
+from tests.support.clients.generated_clients import CLIENTS, READY, SCHEMA, STEPS, copy_programs, execute
 
 pytestmark = pytest.mark.timeout(900)
 LANGUAGE = "typescript"

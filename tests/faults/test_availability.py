@@ -16,10 +16,10 @@ import pytest
 from core.session import PATIENCE
 from ledger.writers import LOCKED
 from tests.plugin import Cluster, Database
-from tests.support import ledger
-from tests.support.load import Outcome, load
-from tests.support.processes import eventually, standing_still
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.load import Outcome, load
+from tests.support.database import ledger
+from tests.support.processes.proc import eventually, standing_still
+from tests.support.processes.service import Service, ServiceFactory
 
 
 @pytest.fixture(scope="module")

@@ -21,16 +21,16 @@ from issuance.bulk_api import MOST_CALLS
 from issuance.domain.bulk import elements, read
 from ledger.domain.tag import KeyRing, framed
 from tests.plugin import Cluster, Database
-from tests.support import ledger, proxy
-from tests.support.bulk import numbers, order, orders, post
-from tests.support.keys import make_key
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.proxy import Wire, wire
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import verify
-from tests.support.web import problem
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.bulk import numbers, order, orders, post
+from tests.support.clients.http import problem
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.log.tampering import verify
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.servers.wire import COMMIT, ROWS, Wire, wire
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def behind_wire(database: Database, cuttable: Wire, service: ServiceFactory) -> 
 
 
 @pytest.mark.parametrize("before_statement", [False, True], ids=["the reply is lost", "the statement is lost"])
-@pytest.mark.parametrize("at", [proxy.ROWS, proxy.COMMIT], ids=["its rows", "its commit"])
+@pytest.mark.parametrize("at", [ROWS, COMMIT], ids=["its rows", "its commit"])
 def test_a_call_whose_wire_is_cut_is_answered_once_and_recorded_once(
     database: Database, cuttable: Wire, behind_wire: Service, key: str, *, before_statement: bool, at: bytes
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_call_whose_wire_is_cut_is_answered_once_and_recorded_once(
     answered: list[str] = []
     for place in range(4):
         cuttable.cuts_left = place % 2
-        headers = {"Idempotency_Key": str(uuid4())} if at == proxy.COMMIT else {}
+        headers = {"Idempotency_Key": str(uuid4())} if at == COMMIT else {}
         answered += numbers(post(behind_wire.port, key, orders(1200), **headers))
         if headers:
             again = post(behind_wire.port, key, orders(1200), **headers)

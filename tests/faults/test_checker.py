@@ -11,13 +11,14 @@ from uuid_utils import uuid7
 from ledger.domain.note import Checkpoint, SignerKey, write
 from ledger.publication import CHECKPOINT
 from tests.plugin import LEDGER_KEY, ROOT, Database
-from tests.support import ledger, naive_log
-from tests.support.checker import Checker, check_checkpoints
-from tests.support.crowd import Crowd
-from tests.support.processes import eventually
-from tests.support.record import Line, Reader, Writer
-from tests.support.sealing import seal
-from tests.support.service import ServiceFactory
+from tests.support.clients.client_crowd import Crowd
+from tests.support.database import ledger
+from tests.support.log import naive_log
+from tests.support.log.answer_record import Line, Reader, Writer
+from tests.support.log.checker import Checker, check_checkpoints
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import seal
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_checkpoints_of_another_history_and_a_head_that_goes_back_are_found(data
 
 def test_it_can_be_run_by_hand(database: Database, record: Path, tmp_path: Path, lines: list[Line]) -> None:
     def run(path: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tests.support.checker", str(path), database.owner_url]
+        command = [sys.executable, "-m", "tests.support.log.checker", str(path), database.owner_url]
         return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
     planted = tmp_path / "record"

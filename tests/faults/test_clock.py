@@ -11,12 +11,13 @@ import pytest
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import Database
-from tests.support import ledger, ticking
-from tests.support.clock import LIBFAKETIME, faked
-from tests.support.filling import fill
-from tests.support.processes import eventually
-from tests.support.sealing import seal
-from tests.support.service import Service
+from tests.support.database import ledger
+from tests.support.database.synthetic_ledger import fill
+from tests.support.processes import celery_workers
+from tests.support.processes.clocks import LIBFAKETIME, faked
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import seal
+from tests.support.processes.service import Service
 
 EVENTS = 600
 SILENCE = 20
@@ -59,8 +60,8 @@ def test_a_worker_whose_clock_is_a_year_fast_closes_no_day_that_is_not_over(
     seal(database, EVENTS)
     clock.write_text("+1y")
     with (
-        ticking.worker(database, broker, skew=faked(library, clock)),
-        ticking.beat(database, broker, skew=faked(library, clock)),
+        celery_workers.worker(database, broker, skew=faked(library, clock)),
+        celery_workers.beat(database, broker, skew=faked(library, clock)),
     ):
         assert eventually(lambda: reports(database) >= 2)
         time.sleep(1)
@@ -71,10 +72,10 @@ def test_ticks_go_on_when_a_clock_that_was_a_year_fast_is_put_right(
     database: Database, broker: Valkey, library: Path, clock: Path
 ) -> None:
     def sent() -> int:
-        return int(ticking.client(broker).llen("reports-0"))
+        return int(celery_workers.client(broker).llen("reports-0"))
 
     clock.write_text("+1y")
-    with ticking.beat(database, broker, skew=faked(library, clock)):
+    with celery_workers.beat(database, broker, skew=faked(library, clock)):
         assert eventually(lambda: sent() > 10)
         clock.write_text("+0")
         time.sleep(2)

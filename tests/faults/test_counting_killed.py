@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from tests.plugin import ROOT, Database
-from tests.support.filling import fill
-from tests.support.processes import eventually
-from tests.support.reports import counted, expected, position, roll_up
+from tests.support.database.report_counts import counted, expected, position, roll_up
+from tests.support.database.synthetic_ledger import fill
+from tests.support.processes.proc import eventually
 
 EVENTS = 32 * 8192
 MOST = 1024
@@ -69,5 +69,12 @@ def moved(database: Database, before: int) -> bool:
 
 
 def start(database: Database) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.support.counting", database.reporter_url, str(MOST), str(STEPS)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.programs.counting_worker",
+        database.reporter_url,
+        str(MOST),
+        str(STEPS),
+    ]
     return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))

@@ -10,11 +10,11 @@ from psycopg import sql
 
 from tests.logs import Heard
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger
-from tests.support.disks import fill, small_disk
-from tests.support.load import load
-from tests.support.service import ServiceFactory
-from tests.support.web import ask
+from tests.support.clients.http import ask
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes.service import ServiceFactory
+from tests.support.servers.disks import fill, small_disk
 
 MOST = 20_000
 """Numbers that a table's last pages may still take."""

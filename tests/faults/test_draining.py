@@ -10,12 +10,12 @@ from http.client import HTTPConnection, HTTPResponse
 import httpx
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.load import Outcome, load
-from tests.support.orders import PATH, query
-from tests.support.patient import PATIENT
-from tests.support.processes import alive, eventually
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.load import Outcome, load
+from tests.support.clients.orders import PATH, query
+from tests.support.database import ledger
+from tests.support.processes.proc import alive, eventually
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.programs.patient_worker import PATIENT
 
 ORDER = f"{PATH}?{query().decode()}"
 QUICK = 45.0

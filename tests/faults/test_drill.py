@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import havoc, ledger
-from tests.support.clock import LIBFAKETIME, faketime
-from tests.support.drill import Drill, drill
-from tests.support.havoc import FAULTS
+from tests.support.database import ledger
+from tests.support.drills import faults
+from tests.support.drills.drill import Drill, drill
+from tests.support.drills.faults import FAULTS
+from tests.support.processes.clocks import LIBFAKETIME, faketime
 
 pytestmark = pytest.mark.timeout(900)  # each waits for a recovery, and then until all is sealed and counted
 
 SEED = 20261128
 AWAY = {"/problems/database-unavailable"}
-CLOCKS = [havoc.set_the_clock_back, havoc.set_the_clock_forward]
+CLOCKS = [faults.set_the_clock_back, faults.set_the_clock_forward]
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +28,14 @@ def running() -> Iterator[Drill]:
 def test_the_service_goes_on_by_itself_and_nothing_answered_is_lost_or_twice(
     running: Drill, fault: Callable[[Drill], None]
 ) -> None:
-    if fault is havoc.fill_the_disk and running.wal is None:
+    if fault is faults.fill_the_disk and running.wal is None:
         pytest.skip("left out, since only root can mount a small file system")
     outcome = running.run(fault)
     assert outcome.answered
     assert running.crowd.problems <= AWAY
-    if fault in {havoc.kill_both_sealers, havoc.kill_valkey, havoc.stop_postgresql}:
+    if fault in {faults.kill_both_sealers, faults.kill_valkey, faults.stop_postgresql}:
         assert outcome.failed == 0, "nobody who asks for a number can tell"
-    if fault is havoc.fill_the_disk:
+    if fault is faults.fill_the_disk:
         assert running.crowd.problems == AWAY
         assert "No space left on device" in (running.server.home / "log").read_text()
 

@@ -20,11 +20,11 @@ from issuance.domain.number import Numbering
 from issuance.fence import FileFence, Mark
 from ledger.domain.serial import block_of
 from tests.plugin import Cluster, Database, HeardServer
-from tests.support import ledger
-from tests.support.commands import command
-from tests.support.load import load
-from tests.support.secret_keys import key
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes.commands import command
+from tests.support.processes.secret_keys import key
+from tests.support.processes.service import Service, ServiceFactory
 
 SOME_THOUSANDS = 3000
 NUMBERS = Numbering(bytes.fromhex(os.environ["NUMBER_KEY"]))

@@ -12,13 +12,14 @@ from ledger import sealer as sealer_module
 from ledger.domain.entry import Event
 from ledger.domain.tiles import WIDTH
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger, naive_log
-from tests.support.backups import duplicate
-from tests.support.load import load
-from tests.support.orders import PATH, query
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, seal, sealing
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.load import load
+from tests.support.clients.orders import PATH, query
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.log import naive_log
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, seal, sealing
+from tests.support.processes.service import Service, ServiceFactory
 
 
 def problem(running: Service) -> tuple[int, str]:

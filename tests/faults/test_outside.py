@@ -13,17 +13,18 @@ import pytest
 
 from ledger.domain.serial import BLOCK_SIZE
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger, naive_log
-from tests.support.backups import duplicate
-from tests.support.commands import command
-from tests.support.load import load
-from tests.support.orders import PATH, query
-from tests.support.processes import alive, eventually, family
-from tests.support.safe import SafeValkey, safe_valkey
-from tests.support.sealing import COMMAND, Sealer, published, until_published
-from tests.support.service import Service
-from tests.support.store import BUCKET, Fault, Request, Store, store
-from tests.support.threads import Meanwhile
+from tests.support.clients.load import load
+from tests.support.clients.orders import PATH, query
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.log import naive_log
+from tests.support.processes.commands import command
+from tests.support.processes.proc import alive, eventually, family
+from tests.support.processes.sealers import COMMAND, Sealer, published, until_published
+from tests.support.processes.service import Service
+from tests.support.processes.threads import Meanwhile
+from tests.support.servers.fence_valkey import SafeValkey, safe_valkey
+from tests.support.servers.object_store import BUCKET, Fault, Request, Store, store
 
 PREFIX = "log/"
 FAULTS = (Fault.BUSY, Fault.BROKEN, Fault.REFUSED, Fault.LOST)

@@ -18,11 +18,11 @@ from ledger.role_session import RoleError
 from reports.session import session
 from tests.logs import Heard
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer
-from tests.support.service import ServiceFactory, free_port
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer
+from tests.support.processes.service import ServiceFactory, free_port
 
 LOGINS = (postgres.SERVING_LOGIN, postgres.SEALING_LOGIN, postgres.REPORTING_LOGIN)
 SENTENCE = "leads through a pooler"

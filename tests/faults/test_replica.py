@@ -17,15 +17,15 @@ from psycopg.errors import SerializationFailure
 
 from tests.logs import Heard
 from tests.plugin import Cluster, Database
-from tests.support import ledger
-from tests.support.keys import bearer, make_key
-from tests.support.load import load
-from tests.support.orders import GOOD
-from tests.support.patient import PATIENT
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.standby import Standby
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.load import load
+from tests.support.clients.orders import GOOD
+from tests.support.database import ledger
+from tests.support.database.streaming_standby import Standby
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, until_published
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.programs.patient_worker import PATIENT
 
 LIST = "/v1/tracking-numbers"
 STATS = f"/v1/customers/{GOOD['customer_id']}/stats"

@@ -15,12 +15,12 @@ import pytest
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import Cluster, Database
-from tests.support import ticking
-from tests.support.load import load
-from tests.support.processes import alive, eventually
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.ticking import check_counts, client, counted, until_counted
+from tests.support.clients.load import load
+from tests.support.processes import celery_workers
+from tests.support.processes.celery_workers import check_counts, client, counted, until_counted
+from tests.support.processes.proc import alive, eventually
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import Service, ServiceFactory
 
 AWAY_SECONDS = 10.0
 LOST = "Counting has lost the database"
@@ -77,11 +77,11 @@ def test_a_tick_outlives_ten_seconds_without_postgresql_and_that_is_said_once_by
 ) -> None:
     said = folder / "away"
     issue(running, own, 200)
-    with ticking.worker(own, broker, log=said) as worker:
+    with celery_workers.worker(own, broker, log=said) as worker:
         assert eventually(lambda: len(worker.pool) == 2)
         pool = worker.pool
         cluster.server.stop()
-        ticking.send(broker, "roll_up")
+        celery_workers.send(broker, "roll_up")
         time.sleep(AWAY_SECONDS)
         assert eventually(lambda: LOST in said.read_text()), "the worker took it up meanwhile"
         cluster.server.start()
@@ -107,10 +107,10 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
     issue(running, own, 300)
     with (
         psycopg.connect(own.owner_url) as obstacle,
-        ticking.worker(own, broker, log=said, LOG_LEVEL="DEBUG") as first,
+        celery_workers.worker(own, broker, log=said, LOG_LEVEL="DEBUG") as first,
     ):
         obstacle.execute("LOCK TABLE daily_total IN ACCESS EXCLUSIVE MODE")
-        tick = ticking.send(broker, "roll_up")
+        tick = celery_workers.send(broker, "roll_up")
         assert eventually(lambda: waits(own)), "a task is in the middle of its transaction"
         before = received()  # more than once, if this is late: what is not done within a second is delivered again
         assert before
@@ -120,9 +120,9 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
             first.kill()
         assert counted(own) == 0
         obstacle.rollback()
-        with ticking.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
+        with celery_workers.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
             assert eventually(lambda: received() > before)
-            with ticking.beat(own, broker):
+            with celery_workers.beat(own, broker):
                 until_counted(own, 300)
     check_counts(own)
 

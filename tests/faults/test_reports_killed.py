@@ -20,12 +20,13 @@ import pytest
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import Cluster, Database
-from tests.support import ledger, ticking
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, until_published
-from tests.support.service import ServiceFactory
-from tests.support.ticking import Celery, check_counts, counted, until_counted
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes import celery_workers
+from tests.support.processes.celery_workers import Celery, check_counts, counted, until_counted
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, until_published
+from tests.support.processes.service import ServiceFactory
 
 KILLS = {"worker": 8, "children": 18, "beat": 6, "valkey": 9, "postgresql": 9}
 """50 in all."""
@@ -58,8 +59,8 @@ class Scene:
         self.cluster = cluster
         self.database = database
         self.broker = broker
-        self.workers: list[Celery] = [ticking.worker(database, broker) for _ in range(2)]
-        self.beat: Celery = ticking.beat(database, broker)
+        self.workers: list[Celery] = [celery_workers.worker(database, broker) for _ in range(2)]
+        self.beat: Celery = celery_workers.beat(database, broker)
         self.in_transaction = 0
         """How many kills met a transaction that counts."""
 
@@ -78,7 +79,7 @@ class Scene:
 
     def kill_worker(self) -> None:
         self.workers.pop(0).kill()
-        self.workers.append(ticking.worker(self.database, self.broker))
+        self.workers.append(celery_workers.worker(self.database, self.broker))
 
     def kill_children(self) -> None:
         for worker in self.workers:
@@ -86,7 +87,7 @@ class Scene:
 
     def kill_beat(self) -> None:
         self.beat.kill()
-        self.beat = ticking.beat(self.database, self.broker)
+        self.beat = celery_workers.beat(self.database, self.broker)
 
     def kill_valkey(self) -> None:
         os.kill(self.broker.pid, signal.SIGKILL)

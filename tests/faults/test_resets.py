@@ -10,9 +10,9 @@ import uvloop
 from core import databases
 from core.session import PATIENCE, Session, SessionLostError
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.processes import eventually
-from tests.support.proxy import Wire, wire
+from tests.support.database import ledger
+from tests.support.processes.proc import eventually
+from tests.support.servers.wire import Wire, wire
 
 if TYPE_CHECKING:
     import psycopg

@@ -16,12 +16,13 @@ from core.embedded.process import Process
 from ledger.publication import CHECKPOINT
 from tests.logs import LOGS
 from tests.plugin import ROOT, Cluster, Database, HeardServer
-from tests.support import ledger, naive_log, restoring
-from tests.support.checker import Checker, check_checkpoints
-from tests.support.crowd import Crowd
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published
-from tests.support.service import ServiceFactory
+from tests.support.clients.client_crowd import Crowd
+from tests.support.database import ledger, physical_backups
+from tests.support.log import naive_log
+from tests.support.log.checker import Checker, check_checkpoints
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published
+from tests.support.processes.service import ServiceFactory
 
 DRILL = (sys.executable, "-m", "scripts.restore_drill")
 
@@ -55,7 +56,7 @@ def loaded(service: ServiceFactory) -> Iterator[Loaded]:
         cluster = Cluster(folder / "a", HeardServer(folder / "a/postgres"))
         stack.callback(cluster.server.stop)
         database = cluster.create()
-        restoring.archive_into(cluster.server, folder / "backups", seconds=1)
+        physical_backups.archive_into(cluster.server, folder / "backups", seconds=1)
         scratch = folder / "scratch"
         scratch.mkdir()
         running = service(database, WEB_CONCURRENCY="1")
@@ -89,10 +90,10 @@ def test_a_fresh_backup_is_restored_and_what_would_be_lost_is_told(loaded: Loade
 
 
 def test_an_older_backup_is_restored_with_the_archived_log_and_what_was_published_since(loaded: Loaded) -> None:
-    backup = restoring.base_backup(loaded.cluster.server, loaded.backups)
+    backup = physical_backups.base_backup(loaded.cluster.server, loaded.backups)
     loaded.grows(200)
     events = ledger.count(loaded.database.owner_url)
-    restoring.archived(loaded.cluster.server, loaded.backups)
+    physical_backups.archived(loaded.cluster.server, loaded.backups)
     loaded.grows(200)
     files = sorted(path.name for path in backup.rglob("*"))
     done = loaded.drill("--backup", backup, "--wal", loaded.backups / "wal")
@@ -102,10 +103,10 @@ def test_an_older_backup_is_restored_with_the_archived_log_and_what_was_publishe
 
 
 def test_a_piece_of_the_archived_log_that_is_missing_is_noticed(loaded: Loaded) -> None:
-    backup = restoring.base_backup(loaded.cluster.server, loaded.backups)
+    backup = physical_backups.base_backup(loaded.cluster.server, loaded.backups)
     for _ in range(4):
         loaded.grows(20)
-        restoring.archived(loaded.cluster.server, loaded.backups)
+        physical_backups.archived(loaded.cluster.server, loaded.backups)
     wal = loaded.backups / "wal"
     first = re.search(r"file ([0-9A-F]{24})", (backup / "backup_label").read_text())
     assert first
@@ -122,7 +123,7 @@ def test_a_piece_of_the_archived_log_that_is_missing_is_noticed(loaded: Loaded) 
 
 
 def test_a_damaged_backup_is_noticed(loaded: Loaded) -> None:
-    backup = restoring.base_backup(loaded.cluster.server, loaded.backups)
+    backup = physical_backups.base_backup(loaded.cluster.server, loaded.backups)
     table = next(path for path in sorted((backup / "base").rglob("*")) if path.is_file() and path.stat().st_size > 0)
     table.write_bytes(b"\0" * table.stat().st_size)
     done = loaded.drill("--backup", backup)

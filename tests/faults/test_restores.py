@@ -12,14 +12,15 @@ import pytest
 
 from core.embedded import postgres
 from tests.plugin import Cluster, Database, HeardServer, migrate
-from tests.support import bulk, ledger, restoring
-from tests.support.crowd import Crowd
-from tests.support.disaster import Witness, destroy, recover, reported
-from tests.support.keys import make_key
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published
-from tests.support.service import ServiceFactory
-from tests.support.standby import Standby
+from tests.support.clients import bulk
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.client_crowd import Crowd
+from tests.support.database import ledger, physical_backups
+from tests.support.database.streaming_standby import Standby
+from tests.support.drills.disaster import Witness, destroy, recover, reported
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published
+from tests.support.processes.service import ServiceFactory
 
 PUBLISHED, LATER, UNPUBLISHED = 1_500, 2_500, 700
 LONG_AGO = 60.0
@@ -72,27 +73,29 @@ class BaseBackup:
     """By pg_basebackup."""
 
     def take(self, site: Site) -> None:
-        self.backup = restoring.base_backup(site.cluster.server, site.backups)
+        self.backup = physical_backups.base_backup(site.cluster.server, site.backups)
 
     def later(self, site: Site) -> None:
         """Nothing of what comes after the backup is kept."""
 
     def restore(self, site: Site) -> Database:
-        return site.database.on(site.start(restoring.restored(site.home, self.backup)))
+        return site.database.on(site.start(physical_backups.restored(site.home, self.backup)))
 
 
 class ArchivedLog(BaseBackup):
     """By pg_basebackup, and by the log that was archived since."""
 
     def take(self, site: Site) -> None:
-        restoring.archive_into(site.cluster.server, site.backups, seconds=3600)  # no piece but those that are asked for
+        physical_backups.archive_into(
+            site.cluster.server, site.backups, seconds=3600
+        )  # no piece but those that are asked for
         super().take(site)
 
     def later(self, site: Site) -> None:
-        restoring.archived(site.cluster.server, site.backups)
+        physical_backups.archived(site.cluster.server, site.backups)
 
     def restore(self, site: Site) -> Database:
-        server = restoring.restored(site.home, self.backup, wal=site.backups / "wal")
+        server = physical_backups.restored(site.home, self.backup, wal=site.backups / "wal")
         return site.database.on(site.start(server))
 
 
@@ -100,14 +103,14 @@ class Dump:
     """By pg_dump, into a cluster that was made anew."""
 
     def take(self, site: Site) -> None:
-        self.folder = restoring.dump(site.cluster.server, site.database, site.backups)
+        self.folder = physical_backups.dump(site.cluster.server, site.database, site.backups)
 
     def later(self, site: Site) -> None:
         """Nothing of what comes after the dump is kept."""
 
     def restore(self, site: Site) -> Database:
         server = site.start(HeardServer(site.home))
-        restoring.load_dump(server, site.database, self.folder)
+        physical_backups.load_dump(server, site.database, self.folder)
         return site.database.on(server)
 
 

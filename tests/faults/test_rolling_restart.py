@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.balancer import Balancer
-from tests.support.load import Outcome, load
-from tests.support.processes import eventually, family
-from tests.support.service import Service
+from tests.support.clients.load import Outcome, load
+from tests.support.database import ledger
+from tests.support.processes.haproxy import Balancer
+from tests.support.processes.proc import eventually, family
+from tests.support.processes.service import Service
 
 CONNECTIONS = 16
 SOME = 300

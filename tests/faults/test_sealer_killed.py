@@ -16,15 +16,16 @@ import pytest
 from ledger.domain import merkle
 from ledger.publication import CHECKPOINT
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger, naive_log
-from tests.support.backups import duplicate
-from tests.support.disks import fill, small_disk
-from tests.support.dying_sealer import STEPS
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, dying, published, sealing, state, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.threads import Meanwhile
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.log import naive_log
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, dying, published, sealing, state, until_published
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.processes.threads import Meanwhile
+from tests.support.programs.dying_sealer import STEPS
+from tests.support.servers.disks import fill, small_disk
 
 HISTORIES = {"the first leaves": (0, 300), "leaves that fill a tile": (200, 56)}
 """How many leaves there are, and how many events more."""

@@ -16,12 +16,13 @@ from ledger.domain.serial import BLOCK_SIZE
 from ledger.sealer import Sealer as Active
 from ledger.writers import LOCKED
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger, naive_log
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, sealing, state, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.threads import Meanwhile
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.log import naive_log
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, sealing, state, until_published
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.processes.threads import Meanwhile
 
 # Batches stay open for up to a twentieth of a second, so that whatever strikes finds some that are not committed.
 SLOW = """

@@ -22,17 +22,18 @@ from ledger.coordinator import STATEMENT_SECONDS
 from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import shard_of
-from tests.support import daily, shards
-from tests.support.clock import of_one_day
-from tests.support.keys import bearer, make_key
-from tests.support.keys import manage as run
-from tests.support.lists import NUMBERING, PATH, follow
-from tests.support.load import Outcome, load
-from tests.support.processes import eventually, standing_still
-from tests.support.sealing import until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.shards import Shard, Two
-from tests.support.web import ask, ask_proof, problem
+from tests.support.clients import daily_reports
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.api_keys import manage as run
+from tests.support.clients.http import ask, ask_proof, problem
+from tests.support.clients.load import Outcome, load
+from tests.support.log.lists import NUMBERING, PATH, follow
+from tests.support.processes import shards
+from tests.support.processes.clocks import of_one_day
+from tests.support.processes.proc import eventually, standing_still
+from tests.support.processes.sealers import until_published
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.processes.shards import Shard, Two
 
 EACH = 2_000
 CUSTOMER = "de619854-b59b-425e-9db4-000000000000"
@@ -229,7 +230,7 @@ def test_a_customers_statistics_are_the_sum_of_both_wherever_the_roll_ups_stand(
         assert found["size"] == 2 * EACH
         assert found["shards"] == [{"shard": 0, "size": EACH}, {"shard": 1, "size": EACH}]
         assert counted(found["rows"]) == sum((counted(each["rows"]) for each in of_each), Counter())
-        daily.step(world.two.shards[0].database)  # then one shard is rolled up, and the other is not
+        daily_reports.step(world.two.shards[0].database)  # then one shard is rolled up, and the other is not
 
 
 def counted(rows: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
@@ -239,8 +240,8 @@ def counted(rows: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
 
 def test_daily_reports_are_the_sum_of_both(world: World) -> None:
     for shard in world.two.shards:
-        daily.step(shard.database)
-    found, of_each = world.asked(daily.PATH), world.of_each(daily.PATH)
+        daily_reports.step(shard.database)
+    found, of_each = world.asked(daily_reports.PATH), world.of_each(daily_reports.PATH)
     totals = Counter[str]()
     for each in of_each:
         totals.update({day["day"]: day["total"] for day in each["days"]})
@@ -250,7 +251,7 @@ def test_daily_reports_are_the_sum_of_both(world: World) -> None:
         of_day, parts = world.asked(day["links"]["self"]), world.of_each(day["links"]["self"])
         assert of_day["type"] == "day-of-shards"
         assert cells(of_day) == sum((cells(part) for part in parts), Counter())
-    text = ask(world.reader.port, f"{daily.PATH}?format=csv", **bearer(world.key)).text
+    text = ask(world.reader.port, f"{daily_reports.PATH}?format=csv", **bearer(world.key)).text
     assert sum(int(row["count"]) for row in csv.DictReader(io.StringIO(text))) == 2 * EACH
 
 
@@ -260,9 +261,9 @@ def cells(document: dict[str, Any]) -> Counter[tuple[Any, ...]]:
 
 
 def test_counts_are_followed_to_where_a_rebuild_has_put_them(world: World) -> None:
-    before = world.asked(STATS), world.asked(daily.PATH)
+    before = world.asked(STATS), world.asked(daily_reports.PATH)
     run(world.two.shards[0].database, "rebuild_reports")
-    assert (world.asked(STATS), world.asked(daily.PATH)) == before
+    assert (world.asked(STATS), world.asked(daily_reports.PATH)) == before
 
 
 def test_nothing_is_issued_where_both_are_read_and_no_log_is_served_as_if_there_were_one(world: World) -> None:
@@ -296,8 +297,8 @@ def test_nobody_can_write_through_the_coordinator(world: World) -> None:
 def test_while_one_shard_is_down_the_other_goes_on_and_reads_say_what_is_missing(world: World) -> None:
     gone, numbers = world.two.shards[1], list(world.answers[0])
     lost = next(iter(world.answers[1]))
-    some_day = world.asked(daily.PATH)["days"][0]["links"]["self"]
-    whole = [STATS, daily.PATH, some_day, PATH, f"{PATH}/{lost}/proof"]
+    some_day = world.asked(daily_reports.PATH)["days"][0]["links"]["self"]
+    whole = [STATS, daily_reports.PATH, some_day, PATH, f"{PATH}/{lost}/proof"]
     before = {path: world.asked(path) for path in whole[:2]}
     with down(gone), issuing(world.issuers[0], 1_000) as issued:
         for number in numbers[:3]:
@@ -372,11 +373,11 @@ def test_a_day_is_closed_once_each_shard_has_written_its_report(world: World) ->
     today = of_one_day()
     for issuer in world.issuers:
         assert len(asyncio.run(load(issuer.port, 20, patience=60)).numbers) == 20  # one was just cut off
-    path = f"{daily.PATH}/{today}"
+    path = f"{daily_reports.PATH}/{today}"
     for last, shard in enumerate(world.two.shards):
         until_settled(shard)
-        daily.close(shard.database, f"{today + timedelta(days=1)}T01:00:00Z")
-        days = world.asked(daily.PATH)["days"]
+        daily_reports.close(shard.database, f"{today + timedelta(days=1)}T01:00:00Z")
+        days = world.asked(daily_reports.PATH)["days"]
         assert [day["closed"] for day in days] == [last == 1] * len(days)
         digests = [each["report"] for each in world.asked(path)["shards"]]
         assert [digest is not None for digest in digests] == [True, last == 1]
@@ -385,13 +386,13 @@ def test_a_day_is_closed_once_each_shard_has_written_its_report(world: World) ->
 
     late = asyncio.run(load(world.issuers[1].port, 20))
     until_settled(world.two.shards[1])
-    days = world.asked(daily.PATH)["days"]
+    days = world.asked(daily_reports.PATH)["days"]
     (day,) = [each for each in days if each["day"] == str(today)]
     assert day["corrections"] == len(late.numbers) == 20
-    daily.step(world.two.shards[1].database)
+    daily_reports.step(world.two.shards[1].database)
     found = world.asked(f"{path}/corrections")
     assert (found["total"], [each["shard"] for each in found["corrections"]]) == (20, [1])
-    assert world.asked(daily.PATH)["days"] == days
+    assert world.asked(daily_reports.PATH)["days"] == days
 
 
 def until_settled(shard: Shard) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from core.server import HEAD_SECONDS
 from tests.plugin import Database
-from tests.support.orders import query
-from tests.support.processes import eventually
-from tests.support.service import Service, ServiceFactory
-from tests.support.wire import exchange, raw_request
+from tests.support.clients.orders import query
+from tests.support.clients.raw_http import exchange, raw_request
+from tests.support.processes.proc import eventually
+from tests.support.processes.service import Service, ServiceFactory
 
 SLOW = 600
 FEW_FILES = 256

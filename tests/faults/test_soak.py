@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from tests.support import havoc
-from tests.support.clock import faketime
-from tests.support.drill import Outcome, drill
-from tests.support.havoc import FAULTS
+from tests.support.drills import faults
+from tests.support.drills.drill import Outcome, drill
+from tests.support.drills.faults import FAULTS
+from tests.support.processes.clocks import faketime
 
 HEAD: tuple[str, ...] = ("fault", "times", "longest recovery", "numbers", "not answered")
 
@@ -39,8 +39,8 @@ def test_soak(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
         possible = [
             name
             for name, fault in FAULTS.items()
-            if (running.wal is not None or fault is not havoc.fill_the_disk)
-            and (library is not None or fault not in {havoc.set_the_clock_back, havoc.set_the_clock_forward})
+            if (running.wal is not None or fault is not faults.fill_the_disk)
+            and (library is not None or fault not in {faults.set_the_clock_back, faults.set_the_clock_forward})
         ]
         until = time.monotonic() + 60 * minutes
         while time.monotonic() < until:

@@ -15,15 +15,16 @@ import pytest
 from ledger.publication import CHECKPOINT
 from tests.logs import Heard
 from tests.plugin import Cluster, Database, HeardServer
-from tests.support import ledger, naive_log
-from tests.support.checker import Checker, check_checkpoints
-from tests.support.crowd import Crowd
-from tests.support.load import load
-from tests.support.orders import PATH, query
-from tests.support.processes import alive, eventually, family
-from tests.support.sealing import Sealer, published, state, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.standby import NAME, Standby, wait_for
+from tests.support.clients.client_crowd import Crowd
+from tests.support.clients.load import load
+from tests.support.clients.orders import PATH, query
+from tests.support.database import ledger
+from tests.support.database.streaming_standby import NAME, Standby, wait_for
+from tests.support.log import naive_log
+from tests.support.log.checker import Checker, check_checkpoints
+from tests.support.processes.proc import alive, eventually, family
+from tests.support.processes.sealers import Sealer, published, state, until_published
+from tests.support.processes.service import Service, ServiceFactory
 
 NOBODY = "nobody_is_called_this"
 WAITING = "pg_stat_activity WHERE application_name = 'tracking-sealer' AND wait_event = 'SyncRep'"

@@ -11,14 +11,11 @@ import pytest
 from ledger.domain.note import Checkpoint, SignerKey
 from ledger.domain.serial import BLOCK_SIZE
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
-from tests.support import history as made
-from tests.support import ledger
-from tests.support.backups import duplicate
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, seal, state
-from tests.support.service import ServiceFactory
-from tests.support.tampering import (
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.log import history as made
+from tests.support.log.tampering import (
     NUMBERS,
     ask,
     caught,
@@ -31,6 +28,9 @@ from tests.support.tampering import (
     tamper,
     verify,
 )
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, seal, state
+from tests.support.processes.service import ServiceFactory
 
 EVENTS = 800
 TAIL = 20

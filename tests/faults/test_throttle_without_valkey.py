@@ -10,10 +10,10 @@ import pytest
 
 from core.embedded.valkey import Valkey
 from tests.plugin import Database
-from tests.support.load import Outcome, load
-from tests.support.processes import eventually
-from tests.support.service import Service, ServiceFactory
-from tests.support.throttling import patient, valkey
+from tests.support.clients.load import Outcome, load
+from tests.support.processes.proc import eventually
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.servers.throttle_valkey import patient, valkey
 
 PER_ADDRESS = 100_000
 """More than a load here asks for; a thousand tokens come back in 0.6 s."""

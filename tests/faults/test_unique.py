@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.service import ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes.proc import eventually
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.mark.timeout(900)

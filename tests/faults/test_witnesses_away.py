@@ -15,20 +15,21 @@ import pytest
 from ledger.domain import note
 from ledger.publication import WITNESSED
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger, naive_log
-from tests.support.backups import duplicate
-from tests.support.bulk import numbers, orders, post
-from tests.support.keys import bearer, make_key
-from tests.support.load import load
-from tests.support.patient_sealer import COMMAND as PATIENT
-from tests.support.patient_sealer import PATIENCE
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, until_published
-from tests.support.secret_keys import key as secret_key
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import verify
-from tests.support.web import ask
-from tests.support.witness import LOG, Fault, Witness, settings
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.bulk import numbers, orders, post
+from tests.support.clients.http import ask
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.log import naive_log
+from tests.support.log.tampering import verify
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, until_published
+from tests.support.processes.secret_keys import key as secret_key
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.programs.patient_sealer import COMMAND as PATIENT
+from tests.support.programs.patient_sealer import PATIENCE
+from tests.support.servers.witness import LOG, Fault, Witness, settings
 
 TOKEN = secret_key("METRICS_TOKEN")
 

@@ -20,18 +20,18 @@ from issuance.allocator import NOBODY
 from ledger.domain.serial import BLOCK_SIZE, block_of
 from ledger.writers import LOCKED
 from tests.plugin import CLUSTER, Database
-from tests.support import ledger
-from tests.support.accounts import Sums, account, night, nights
-from tests.support.backups import duplicate
-from tests.support.bulk import numbers, orders, post
-from tests.support.commands import command
-from tests.support.filling import fill
-from tests.support.keys import make_key
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.secret_keys import key
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import NUMBERS, edit, insert, tamper
+from tests.support.clients.api_keys import make_key
+from tests.support.clients.bulk import numbers, orders, post
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.accounts import Sums, account, night, nights
+from tests.support.database.database_copies import duplicate
+from tests.support.database.synthetic_ledger import fill
+from tests.support.log.tampering import NUMBERS, edit, insert, tamper
+from tests.support.processes.commands import command
+from tests.support.processes.proc import eventually
+from tests.support.processes.secret_keys import key
+from tests.support.processes.service import Service, ServiceFactory
 
 FOREIGN = 900_000
 """A block that nobody leases here."""

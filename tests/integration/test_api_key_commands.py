@@ -15,8 +15,8 @@ import pytest
 from core.keys import domain
 from tests.logs import LOGS
 from tests.plugin import ROOT, Database
-from tests.support.orders import GOOD
-from tests.support.rows import Session
+from tests.support.clients.orders import GOOD
+from tests.support.database.rows import Session
 
 ID = GOOD["customer_id"]
 KEY = re.compile(r"tna_([1-9][0-9]*)_[0-9a-f]{32}(?:_([0-9a-f]{32}))?\n")

@@ -8,7 +8,7 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, NotNullViolati
 
 from core.databases import APPLICATION_ROLE
 from tests.plugin import Database
-from tests.support.rows import Session
+from tests.support.database.rows import Session
 
 INSERT = """
     INSERT INTO api_key (id, created_at, expires_at, revoked_at, bound, digest, name, scopes) VALUES

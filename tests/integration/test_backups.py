@@ -9,8 +9,8 @@ import pytest
 
 from tests.logs import Heard
 from tests.plugin import Cluster, HeardServer
-from tests.support import ledger, restoring
-from tests.support.processes import eventually
+from tests.support.database import ledger, physical_backups
+from tests.support.processes.proc import eventually
 
 NAME = "000000010000000000000007"
 CONTENT = b"log" * 10_000
@@ -32,7 +32,7 @@ class Archiving:
             session.execute("INSERT INTO written VALUES (%s)", [text])
 
     def back_up(self) -> Path:
-        return restoring.base_backup(self.server, self.backups)
+        return physical_backups.base_backup(self.server, self.backups)
 
     def written(self, server: HeardServer) -> list[str]:
         with ledger.reading(server.url()) as session:
@@ -50,14 +50,14 @@ def archiving() -> Iterator[Archiving]:
         Path(folder).chmod(0o755)
         made = Archiving(Path(folder))
         made.server.start()
-        restoring.archive_into(made.server, made.backups)
+        physical_backups.archive_into(made.server, made.backups)
         yield made
         made.server.stop()
 
 
 def archive(folder: Path, source: Path, name: str = NAME) -> "subprocess.CompletedProcess[bytes]":
     """Have one file archived."""
-    return subprocess.run(["sh", str(restoring.ARCHIVE_WAL), str(folder), str(source), name], check=False)
+    return subprocess.run(["sh", str(physical_backups.ARCHIVE_WAL), str(folder), str(source), name], check=False)
 
 
 @pytest.fixture
@@ -119,12 +119,12 @@ def test_a_database_is_restored_as_it_was_at_a_time(archiving: Archiving) -> Non
     with ledger.reading(archiving.server.url()) as session:
         (until,) = session.execute("SELECT clock_timestamp()::text").fetchone() or ("",)
     archiving.write("too late")
-    restoring.archived(archiving.server, archiving.backups)
+    physical_backups.archived(archiving.server, archiving.backups)
     wal = archiving.backups / "wal"
-    with restoring.restored(archiving.folder / "then", backup, wal=wal, until=until) as server:
+    with physical_backups.restored(archiving.folder / "then", backup, wal=wal, until=until) as server:
         assert eventually(lambda: not _in_recovery(server))
         assert archiving.written(server)[-2:] == ["before", "in time"]
-    with restoring.restored(archiving.folder / "now", backup, wal=wal) as server:
+    with physical_backups.restored(archiving.folder / "now", backup, wal=wal) as server:
         assert eventually(lambda: not _in_recovery(server))
         assert archiving.written(server)[-1] == "too late"
 
@@ -136,7 +136,7 @@ def test_backups_that_are_too_old_go_and_so_does_the_log_that_only_they_need(arc
     (base / "20200101T000000Z.new").mkdir()
     for text in ("one", "two"):
         archiving.write(text)
-        restoring.archived(archiving.server, archiving.backups)
+        physical_backups.archived(archiving.server, archiving.backups)
         newest = archiving.back_up()
     left = sorted(path.name for path in base.iterdir())
     assert len(left) == 2
@@ -144,7 +144,7 @@ def test_backups_that_are_too_old_go_and_so_does_the_log_that_only_they_need(arc
     assert newest.name in left
     assert needed_by_it[0] not in archiving.pieces
     wal = archiving.backups / "wal"
-    with restoring.restored(archiving.folder / "oldest", base / left[0], wal=wal) as server:
+    with physical_backups.restored(archiving.folder / "oldest", base / left[0], wal=wal) as server:
         assert eventually(lambda: not _in_recovery(server))
         assert archiving.written(server)[-1] == "two", "the oldest that is kept has all of the log after it"
 
@@ -154,13 +154,13 @@ def test_a_backup_that_is_asked_for_wrongly_is_not_taken(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str, heard: Heard
 ) -> None:
     given = [argument.format(tmp_path) for argument in arguments]
-    assert subprocess.run(["sh", str(restoring.BASE_BACKUP), *given], check=False).returncode == 1
+    assert subprocess.run(["sh", str(physical_backups.BASE_BACKUP), *given], check=False).returncode == 1
     assert sentence in heard.read()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_backup_where_no_log_is_archived_is_not_taken(tmp_path: Path) -> None:
-    assert subprocess.run(["sh", str(restoring.BASE_BACKUP), str(tmp_path)], check=False).returncode == 1
+    assert subprocess.run(["sh", str(physical_backups.BASE_BACKUP), str(tmp_path)], check=False).returncode == 1
     assert not list(tmp_path.iterdir())
 
 

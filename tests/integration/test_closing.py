@@ -19,13 +19,13 @@ from ledger.domain.note import Checkpoint, SignerKey
 from reports import closing
 from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
-from tests.support import ledger
-from tests.support.filling import fill
-from tests.support.history import commit_only
-from tests.support.load import load
-from tests.support.reports import checks, counted, documents, expected, pages, position, roll_up
-from tests.support.sealing import seal, state
-from tests.support.service import ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.report_counts import checks, counted, documents, expected, pages, position, roll_up
+from tests.support.database.synthetic_ledger import fill
+from tests.support.log.history import commit_only
+from tests.support.processes.sealers import seal, state
+from tests.support.processes.service import ServiceFactory
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 GRACE = 900

@@ -8,9 +8,9 @@ import pytest
 
 from ledger.domain.serial import block_of
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.load import load
-from tests.support.service import ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.mark.timeout(600)

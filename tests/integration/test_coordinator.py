@@ -14,9 +14,9 @@ from ledger.domain.serial import SHARD_CAPACITY
 from ledger.domain.tag import KeyRing
 from reports import across as counts
 from tests.plugin import Database
-from tests.support import secret_keys, shards
-from tests.support.service import manage
-from tests.support.shards import READER, Two, make_conninfo_url
+from tests.support.processes import secret_keys, shards
+from tests.support.processes.service import manage
+from tests.support.processes.shards import READER, Two, make_conninfo_url
 
 GIVEN = {"tags": [b"a"], "first": "2026-01-01", "last": "2026-12-31", "zone": "UTC"}
 

@@ -19,10 +19,10 @@ from reports.counted import Period
 from reports.customers import By
 from reports.rollup import ZoneError
 from tests.plugin import Database
-from tests.support.daily import step
-from tests.support.filling import CUSTOMER, LARGE_CUSTOMER, SMALL_CUSTOMER, fill
-from tests.support.reports import roll_up
-from tests.support.secret_keys import TAG_KEY
+from tests.support.clients.daily_reports import step
+from tests.support.database.report_counts import roll_up
+from tests.support.database.synthetic_ledger import CUSTOMER, LARGE_CUSTOMER, SMALL_CUSTOMER, fill
+from tests.support.processes.secret_keys import TAG_KEY
 
 EVENTS = 24_000
 MOMENT = "timestamptz '2026-03-27T00:00:00Z' + i * interval '17 s'"

@@ -11,8 +11,8 @@ from ledger import customer_keys
 from ledger.domain.customer_key import CustomerKeyError, Fact, Record
 from ledger.domain.tag import KeyRing
 from tests.plugin import Database
-from tests.support.processes import eventually
-from tests.support.secret_keys import OLD, key
+from tests.support.processes.proc import eventually
+from tests.support.processes.secret_keys import OLD, key
 
 ROUNDS = 20
 

@@ -24,10 +24,10 @@ from ledger.domain import note, proof
 from ledger.domain.note import SignerKey
 from tests.logs import LOGS
 from tests.plugin import ROOT
-from tests.support import ledger
-from tests.support.console import Browser
-from tests.support.processes import alive, children, eventually, family
-from tests.support.service import free_port
+from tests.support.clients.console import Browser
+from tests.support.database import ledger
+from tests.support.processes.proc import alive, children, eventually, family
+from tests.support.processes.service import free_port
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 150.0

@@ -20,7 +20,7 @@ from core.embedded import child, postgres
 from core.embedded.postgres import PostgresError
 from core.embedded.server import Server
 from tests.plugin import ROOT
-from tests.support.processes import alive, eventually
+from tests.support.processes.proc import alive, eventually
 
 HOLD = """
 import ctypes, sys

@@ -15,8 +15,8 @@ from issuance import fence_bucket, fence_redis, runtime
 from issuance.domain.errors import FenceError, UnavailableError
 from issuance.fence import Fence, FileFence, Mark
 from tests.plugin import ROOT
-from tests.support.safe import SafeValkey, safe_valkey
-from tests.support.store import BUCKET, Fault, Request, Store, store
+from tests.support.servers.fence_valkey import SafeValkey, safe_valkey
+from tests.support.servers.object_store import BUCKET, Fault, Request, Store, store
 
 KINDS = ("a file", "valkey", "a bucket")
 AWAY = KINDS[1:]

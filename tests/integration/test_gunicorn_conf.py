@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.plugin import ROOT, Database
-from tests.support.processes import alive, eventually
-from tests.support.service import ServiceFactory
+from tests.support.processes.proc import alive, eventually
+from tests.support.processes.service import ServiceFactory
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from psycopg.errors import ObjectNotInPrerequisiteState
 
 from tests.plugin import Database
-from tests.support.rows import APPEND_ONLY, COUNTS, GROWING, Session, attempts, contents, insert_all, written
+from tests.support.database.rows import APPEND_ONLY, COUNTS, GROWING, Session, attempts, contents, insert_all, written
 
 STAFF = ("staff_user", "staff_try")
 """tests/integration/test_staff_tables.py has these."""

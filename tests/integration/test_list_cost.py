@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from core.keys import callers, store
 from core.keys.domain import Scope
 from tests.plugin import Database
-from tests.support import filling
-from tests.support.keys import bearer
-from tests.support.lists import PATH, path
+from tests.support.clients.api_keys import bearer
+from tests.support.database import synthetic_ledger
+from tests.support.log.lists import PATH, path
 
 EVENTS = 20_000
 PERIOD = {"issued_after": "2026-01-01T00:30:00Z", "issued_before": "2026-01-01T01:30:00Z"}
@@ -26,7 +26,7 @@ def _keys_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def _filled(database: Database) -> None:
-    filling.fill(database, EVENTS)
+    synthetic_ledger.fill(database, EVENTS)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_page_of_a_period_takes_a_few_more(client: Client, order: str) -> None
     assert min(counts) <= 4
 
 
-@pytest.mark.parametrize("texts", [{"customer_id": filling.CUSTOMER}, {"route": "MY-ID", "weight_band": "4"}])
+@pytest.mark.parametrize("texts", [{"customer_id": synthetic_ledger.CUSTOMER}, {"route": "MY-ID", "weight_band": "4"}])
 def test_what_is_filtered_takes_no_more(client: Client, texts: dict[str, str]) -> None:
     assert len(statements(client, path(**texts))) == 3
 
@@ -92,5 +92,5 @@ def test_what_nobody_can_be_shown_takes_none(client: Client) -> None:
     headers = {"Host": "localhost", **bearer(key)}
     client.get(PATH, headers=headers)
     with CaptureQueriesContext(connection) as captured:
-        assert client.get(path(customer_id=filling.CUSTOMER), headers=headers).json()["results"] == []
+        assert client.get(path(customer_id=synthetic_ledger.CUSTOMER), headers=headers).json()["results"] == []
     assert all("issuance_event" not in query["sql"] for query in captured.captured_queries)

@@ -9,13 +9,13 @@ from ledger import listing, places
 from ledger.listing import Page, Place, Query
 from ledger.models import IssuanceEvent
 from tests.plugin import Database
-from tests.support import filling
+from tests.support.database import synthetic_ledger
 
 EVENTS = 12_000
 UNSEALED_BLOCKS = 3
 # One block is as late as a writer that stood still for long, one as early as a clock that was wrong, and here and
 # there a single event is anywhere.
-OUT_OF_STEP = f"""{filling.STEADY} + CASE
+OUT_OF_STEP = f"""{synthetic_ledger.STEADY} + CASE
     WHEN i / 32 % 8 = 3 AND i < 8192 THEN interval '3 hours'
     WHEN i / 32 % 8 = 5 AND i >= 8192 THEN interval '-4 hours'
     WHEN i % 97 = 5 THEN (random() - 0.5) * interval '9 hours'
@@ -25,7 +25,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def _filled(database: Database) -> None:
-    filling.fill(database, EVENTS, moment=OUT_OF_STEP, unsealed_blocks=UNSEALED_BLOCKS)
+    synthetic_ledger.fill(database, EVENTS, moment=OUT_OF_STEP, unsealed_blocks=UNSEALED_BLOCKS)
 
 
 @pytest.fixture

@@ -16,14 +16,14 @@ from ledger.listing import Query
 from ledger.models import IssuanceEvent
 from ledger.period import by_ranges, stretches
 from tests.plugin import Database
-from tests.support import filling
-from tests.support.secret_keys import TAG_KEY
+from tests.support.database import synthetic_ledger
+from tests.support.processes.secret_keys import TAG_KEY
 
 EVENTS = 1_000_000
 LIMIT = 101
 RING = KeyRing({1: bytes.fromhex(TAG_KEY)})
 COMMON = {
-    "customer_id": filling.LARGE_CUSTOMER,
+    "customer_id": synthetic_ledger.LARGE_CUSTOMER,
     "origin_country_id": "MY",
     "destination_country_id": "ID",
     "route": "MY-ID",
@@ -33,13 +33,13 @@ COMMON = {
     "principal": "4",
 }
 RARE = {
-    "customer_id": filling.SMALL_CUSTOMER,
-    "origin_country_id": filling.RARE_ORIGIN,
-    "destination_country_id": filling.RARE_DESTINATION,
-    "route": f"{filling.RARE_ORIGIN}-{filling.RARE_DESTINATION}",
+    "customer_id": synthetic_ledger.SMALL_CUSTOMER,
+    "origin_country_id": synthetic_ledger.RARE_ORIGIN,
+    "destination_country_id": synthetic_ledger.RARE_DESTINATION,
+    "route": f"{synthetic_ledger.RARE_ORIGIN}-{synthetic_ledger.RARE_DESTINATION}",
     "issued_after": "2026-01-03T14:00:00Z",
     "issued_before": "2026-01-03T14:10:00Z",
-    "principal": str(filling.RARE_PRINCIPAL),
+    "principal": str(synthetic_ledger.RARE_PRINCIPAL),
 }
 """Values that few events have."""
 NAMES = tuple(EventFilters.base_filters)
@@ -54,7 +54,7 @@ published, divided = cache(places.published), cache(stretches)  # always the sam
 
 @pytest.fixture(scope="module")
 def _filled(database: Database) -> None:
-    filling.fill(database, EVENTS)
+    synthetic_ledger.fill(database, EVENTS)
 
 
 @pytest.fixture
@@ -129,6 +129,6 @@ def test_a_period_is_read_from_its_own_end_and_not_from_that_of_the_table(ends: 
 @pytest.mark.usefixtures("request_id")
 @pytest.mark.parametrize("others", [("route", "principal"), ("route", "weight_band", "principal")])
 def test_of_a_customer_no_more_is_read_than_the_customers_own_events(others: tuple[str, ...]) -> None:
-    for customer in (filling.LARGE_CUSTOMER, filling.CUSTOMER):
+    for customer in (synthetic_ledger.LARGE_CUSTOMER, synthetic_ledger.CUSTOMER):
         (found,) = plans({name: COMMON[name] for name in others} | {"customer_id": customer}, descending=False)
         assert set(scans(found)) == {"Bitmap Heap Scan", "Bitmap Index Scan issuance_event_customer"}

@@ -8,7 +8,7 @@ from psycopg.errors import CheckViolation, ObjectNotInPrerequisiteState, UniqueV
 
 from core.databases import OWNER_ROLE, SEALER_ROLE
 from tests.plugin import Database
-from tests.support.rows import GROWING, INSERTS, LOG, Session, contents, insert_all
+from tests.support.database.rows import GROWING, INSERTS, LOG, Session, contents, insert_all
 
 SIGNATURE = "decode(repeat('56', 64), 'hex')"
 GROWN = (

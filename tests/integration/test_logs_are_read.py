@@ -10,7 +10,7 @@ import pytest
 
 from tests.logs import Logs
 from tests.plugin import ROOT
-from tests.support.orders import GOOD
+from tests.support.clients.orders import GOOD
 
 ID = GOOD["customer_id"]
 KEY = f"tna_12_{'5e' * 16}"
@@ -62,8 +62,8 @@ import pytest
 
 from tests.logs import LOGS
 from tests.plugin import CLUSTER
-from tests.support.orders import PATH, query
-from tests.support.service import Service
+from tests.support.clients.orders import PATH, query
+from tests.support.processes.service import Service
 
 def test_a_service_that_says_all_that_it_can():
     with Service(CLUSTER.create(), WEB_CONCURRENCY="1", LOG_LEVEL="DEBUG") as service:

@@ -14,7 +14,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from core.embedded.server import Server
 from tests.plugin import ROOT
-from tests.support.rows import INSERTS
+from tests.support.database.rows import INSERTS
 
 ROLES_FILE = ROOT / "ledger" / "sql" / "roles.sql"
 GROUPS = "tracking_owner, tracking_app, tracking_sealer, tracking_auditor"

@@ -13,14 +13,14 @@ from ledger.domain.note import SignerKey
 from reports.checking import check_leaves
 from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
-from tests.support import ledger
-from tests.support.backups import duplicate
-from tests.support.history import commit_only
-from tests.support.load import load
-from tests.support.reports import checks
-from tests.support.sealing import published, seal, sealing
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import NUMBERS, Leaf, delete, edit, flipped, leaf, tamper
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.database.report_counts import checks
+from tests.support.log.history import commit_only
+from tests.support.log.tampering import NUMBERS, Leaf, delete, edit, flipped, leaf, tamper
+from tests.support.processes.sealers import published, seal, sealing
+from tests.support.processes.service import Service, ServiceFactory
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 CHECKED, NEW = 700, 900

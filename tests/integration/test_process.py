@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.embedded.process import Process
-from tests.support.processes import alive, eventually
+from tests.support.processes.proc import alive, eventually
 
 
 def started(path: Path, program: str, stop_seconds: float = 50.0) -> Process:

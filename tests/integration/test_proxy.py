@@ -13,10 +13,10 @@ import pytest
 
 from core import problems
 from tests.plugin import ROOT
-from tests.support.balancer import SHIPPED, YES, Balancer, Upstream
-from tests.support.orders import PATH, query
-from tests.support.processes import eventually
-from tests.support.wire import Reply, exchange, raw_request
+from tests.support.clients.orders import PATH, query
+from tests.support.clients.raw_http import Reply, exchange, raw_request
+from tests.support.processes.haproxy import SHIPPED, YES, Balancer, Upstream
+from tests.support.processes.proc import eventually
 
 ISSUE = raw_request(query())
 ONCE = {

@@ -17,8 +17,8 @@ from ledger import publication, publication_bucket, runtime, standby
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import WIDTH, Place, Tile
 from ledger.publication import CHECKPOINT, WITNESSED, Publication, PublicationAwayError, PublicationError
-from tests.support.processes import eventually
-from tests.support.store import BUCKET, Fault, Request, Store, store
+from tests.support.processes.proc import eventually
+from tests.support.servers.object_store import BUCKET, Fault, Request, Store, store
 
 KINDS = ("a folder", "a bucket")
 TILE, BUNDLE = publication.tile_name(Tile(0, 0)), publication.entries_name(Tile(0, 0))

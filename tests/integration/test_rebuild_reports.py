@@ -21,13 +21,13 @@ from reports import closing, rebuild, rollup
 from reports.session import Turn, session, turn
 from tests.logs import LOGS
 from tests.plugin import CLUSTER, ROOT, Database
-from tests.support import ledger
-from tests.support.filling import fill
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.reports import counted, documents, expected, position, roll_up
-from tests.support.sealing import Sealer, seal
-from tests.support.service import ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.report_counts import counted, documents, expected, position, roll_up
+from tests.support.database.synthetic_ledger import fill
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, seal
+from tests.support.processes.service import ServiceFactory
 
 DAYS = "timestamptz '2026-01-01T00:00:00Z' + i * interval '20 s'"
 CATALOGUE = """

@@ -22,15 +22,16 @@ from ledger.domain.note import SignerKey
 from ledger.domain.serial import BLOCK_SIZE, block_of
 from ledger.publication import Folder
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
-from tests.support import ledger, naive_log
-from tests.support.accounts import account, night, nights
-from tests.support.backups import backup
-from tests.support.commands import command
-from tests.support.load import load
-from tests.support.sealing import Sealer, refusal, seal, state, until_published
-from tests.support.secret_keys import NUMBER_KEY
-from tests.support.service import Service, ServiceFactory
-from tests.support.web import ask
+from tests.support.clients.http import ask
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.accounts import account, night, nights
+from tests.support.database.database_copies import backup
+from tests.support.log import naive_log
+from tests.support.processes.commands import command
+from tests.support.processes.sealers import Sealer, refusal, seal, state, until_published
+from tests.support.processes.secret_keys import NUMBER_KEY
+from tests.support.processes.service import Service, ServiceFactory
 
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 

@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from core.databases import APPLICATION_ROLE
 from tests.plugin import Database
-from tests.support.rows import (
+from tests.support.database.rows import (
     COUNTS,
     INSERTS,
     ISSUING,

@@ -11,12 +11,12 @@ from ledger.log import LogError
 from reports import rollup
 from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, Database
-from tests.support.filling import fill
-from tests.support.load import load
-from tests.support.reports import counted, expected, pages, position, roll_up
-from tests.support.sealing import sealing, state
-from tests.support.service import ServiceFactory
-from tests.support.tampering import tamper
+from tests.support.clients.load import load
+from tests.support.database.report_counts import counted, expected, pages, position, roll_up
+from tests.support.database.synthetic_ledger import fill
+from tests.support.log.tampering import tamper
+from tests.support.processes.sealers import sealing, state
+from tests.support.processes.service import ServiceFactory
 
 BLOCK = 1024
 EVENTS = 20_000

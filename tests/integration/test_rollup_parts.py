@@ -11,9 +11,9 @@ from ledger.log import Connection, LogError
 from reports import parts, rollup
 from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, Database
-from tests.support.filling import fill
-from tests.support.reports import counted, expected, position, roll_up
-from tests.support.tampering import tamper
+from tests.support.database.report_counts import counted, expected, position, roll_up
+from tests.support.database.synthetic_ledger import fill
+from tests.support.log.tampering import tamper
 
 EVENTS = 40_000
 MOST = 3_000

@@ -22,13 +22,14 @@ from ledger.domain.serial import BLOCK_SIZE, first_block
 from ledger.management.commands import seal_ledger
 from ledger.sealer import Sealer as Active
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
-from tests.support import ledger, naive_log
-from tests.support.backups import duplicate
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.rows import INSERTS
-from tests.support.sealing import Sealer, dying, published, refusal, seal, sealing, state, until_published
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
+from tests.support.database.rows import INSERTS
+from tests.support.log import naive_log
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, dying, published, refusal, seal, sealing, state, until_published
+from tests.support.processes.service import Service, ServiceFactory
 
 VERIFIER = str(SignerKey.parse(LEDGER_KEY).verifier)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.load import Outcome, load
-from tests.support.proxy import Wire, wire
-from tests.support.service import Service, ServiceFactory
+from tests.support.clients.load import Outcome, load
+from tests.support.database import ledger
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.servers.wire import Wire, wire
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, ObjectNotInPre
 
 from core.databases import APPLICATION_ROLE
 from tests.plugin import Database
-from tests.support.rows import Session
+from tests.support.database.rows import Session
 
 INSERT = "INSERT INTO staff_user (one_time, name, password) VALUES (true, 'ada', 'a hash')"
 TRY = "INSERT INTO staff_try (bucket, tries, tried_at) VALUES (7, 1, now())"

@@ -5,7 +5,7 @@ from django.db import connection
 
 from core.staff import tries
 from tests.plugin import Database
-from tests.support.processes import eventually
+from tests.support.processes.proc import eventually
 
 
 def before(count: int, seconds: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from core.privacy import COLUMNS
 from tests.plugin import Database
-from tests.support.rows import Session
+from tests.support.database.rows import Session
 
 
 @pytest.fixture(scope="module")

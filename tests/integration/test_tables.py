@@ -10,7 +10,7 @@ from django.db.models import Model
 from psycopg.errors import CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation
 
 from tests.plugin import Database
-from tests.support.rows import BORN, INSERTS, KEYLESS, TABLES, Session, contents
+from tests.support.database.rows import BORN, INSERTS, KEYLESS, TABLES, Session, contents
 
 MODELS = {
     model._meta.db_table: model

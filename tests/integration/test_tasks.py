@@ -21,16 +21,17 @@ from reports import parts
 from reports.session import Turn, session, turn
 from tests.logs import LOGS
 from tests.plugin import CLUSTER, ROOT, Database
-from tests.support import ledger, ticking
-from tests.support.accounts import nights
-from tests.support.filling import fill
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, until_published
-from tests.support.secret_keys import key
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import insert, tamper
-from tests.support.ticking import check_counts, client, counted, until_counted
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.database.accounts import nights
+from tests.support.database.synthetic_ledger import fill
+from tests.support.log.tampering import insert, tamper
+from tests.support.processes import celery_workers
+from tests.support.processes.celery_workers import check_counts, client, counted, until_counted
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.secret_keys import key
+from tests.support.processes.service import Service, ServiceFactory
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +75,10 @@ def test_two_workers_and_two_beats_count_what_is_issued_within_seconds_and_once(
 ) -> None:
     before = counted(database)
     with (
-        ticking.beat(database, broker),
-        ticking.worker(database, broker),
-        ticking.beat(database, broker),
-        ticking.worker(database, broker),
+        celery_workers.beat(database, broker),
+        celery_workers.worker(database, broker),
+        celery_workers.beat(database, broker),
+        celery_workers.worker(database, broker),
     ):
         for round_ in range(1, 9):
             issue(running, 100)
@@ -91,7 +92,7 @@ def test_the_next_tick_goes_on_when_valkey_has_lost_everything_and_that_is_said_
     said = folder / "lost"
     before = counted(database)
     client(broker).flushall()  # so that what is counted below is what this beat sent: it has been to Redis by then
-    with ticking.worker(database, broker) as worker, ticking.beat(database, broker, log=said) as beat:
+    with celery_workers.worker(database, broker) as worker, celery_workers.beat(database, broker, log=said) as beat:
         until_counted(database, before + issue(running, 50))
         broker.stop()
         shutil.rmtree(broker.home / "appendonlydir")
@@ -115,7 +116,7 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
     until_published(database, ledger.count(database.owner_url))  # so that these ticks, the only ones, find it
     client(broker).flushall()
     begun = datetime.now(UTC)
-    with ticking.beat(database, broker):
+    with celery_workers.beat(database, broker):
         assert eventually(lambda: len(queued(broker)) > 5)
     for message in queued(broker):
         assert message["content-type"] == "application/json"
@@ -124,7 +125,7 @@ def test_ticks_are_json_that_expires_and_no_result_is_kept(
     names = {message["headers"]["task"] for message in queued(broker)}
     kinds = ("roll_up", "close_days", "check_leaves", "account_numbers")
     assert names == {f"reports.tasks.{kind}" for kind in kinds}
-    with ticking.worker(database, broker):
+    with celery_workers.worker(database, broker):
         until_counted(database, before + 10)
         assert eventually(lambda: queued(broker) == [])
     assert not [key for key in client(broker).keys("*") if b"celery-task-meta" in key]
@@ -139,13 +140,13 @@ def test_of_a_ledger_that_is_far_behind_parts_are_counted_ahead_and_joined(broke
             ((count,),) = reader.execute("SELECT count(*) FROM rollup_part")
             return int(count)
 
-    with ticking.worker(own, broker, app="tests.support.fanned"):
+    with celery_workers.worker(own, broker, app="tests.support.programs.small_parts_celery"):
         with session(own.reporter_url) as busy, turn(busy, Turn.COUNTING) as mine:
             assert mine
-            ticking.send(broker, "roll_up")
+            celery_workers.send(broker, "roll_up")
             assert eventually(lambda: ahead() == parts.AHEAD)
             assert counted(own) == 0
-        ticking.send(broker, "roll_up")
+        celery_workers.send(broker, "roll_up")
         until_counted(own, 60_000)
     check_counts(own)
     assert ahead() == 0
@@ -159,12 +160,12 @@ def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process
     issue(running, 10)
     everything = ledger.count(database.owner_url)
     until_published(database, everything)
-    with ticking.worker(database, broker):
-        ticking.send(broker, "roll_up")
+    with celery_workers.worker(database, broker):
+        celery_workers.send(broker, "roll_up")
         until_counted(database, everything)
     with (
-        ticking.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris", LOG_FORMAT="text"),
-        ticking.beat(database, broker),
+        celery_workers.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris", LOG_FORMAT="text"),
+        celery_workers.beat(database, broker),
     ):
         assert eventually(lambda: said.exists() and "Counting has stopped" in said.read_text())
         with session(database.reporter_url) as busy:
@@ -185,12 +186,12 @@ def test_a_worker_accounts_for_numbers_and_says_loudly_what_nobody_issued(
 ) -> None:
     said = folder / "accounts"
     before = len(nights(database))
-    with ticking.worker(database, broker, log=said, LOG_FORMAT="text"):
-        ticking.send(broker, "account_numbers")
+    with celery_workers.worker(database, broker, log=said, LOG_FORMAT="text"):
+        celery_workers.send(broker, "account_numbers")
         assert eventually(lambda: len(nights(database)) > before)
         assert nights(database)[-1].sums.issued == ledger.count(database.owner_url)
         number = insert(database, (1 << 41) - 1)
-        ticking.send(broker, "account_numbers")
+        celery_workers.send(broker, "account_numbers")
         assert eventually(lambda: nights(database)[-1].wrong == 1)
         assert eventually(
             lambda: "CRITICAL reports.accounting: The numbers can't be accounted for." in said.read_text()
@@ -207,8 +208,8 @@ def test_a_worker_with_another_number_key_judges_no_number_and_says_which_settin
     said = folder / "another-key"
     said.touch()
     before = len(nights(database))
-    with ticking.worker(database, broker, log=said, LOG_FORMAT="text", NUMBER_KEY=key("another")):
-        ticking.send(broker, "account_numbers")
+    with celery_workers.worker(database, broker, log=said, LOG_FORMAT="text", NUMBER_KEY=key("another")):
+        celery_workers.send(broker, "account_numbers")
         assert eventually(lambda: "The nightly accounting has stopped: The database belongs to" in said.read_text())
     assert "Correct SHARD or NUMBER_KEY" in said.read_text()
     assert len(nights(database)) == before

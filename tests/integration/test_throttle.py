@@ -20,7 +20,7 @@ from core.throttle.domain import TOKEN, Policy
 from core.throttle.guesses import RETRY, Guesses, TooManyGuessesError
 from core.throttle.local import Throttle
 from core.throttle.store import Store, ThreadStore
-from tests.support.throttling import KEYS, client, patient, processes, take, valkey
+from tests.support.servers.throttle_valkey import KEYS, client, patient, processes, take, valkey
 
 MINUTE = 60_000_000
 PATIENCE = 3.0

@@ -13,12 +13,12 @@ import pytest
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
 from tests.plugin import ROOT, Database
-from tests.support import ticking
-from tests.support.collector import Collector, Span, collector
-from tests.support.orders import GOOD, PATH, query
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import ServiceFactory
+from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.processes import celery_workers
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import ServiceFactory
+from tests.support.servers.otlp_collector import Collector, Span, collector
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
@@ -47,12 +47,12 @@ def traces(database: Database, service: ServiceFactory, folder: Path) -> Iterato
             Sealer(database, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
             Valkey(folder / "v") as broker,
             # Not the quick one, to which a task of more than a second is lost, and given once more.
-            ticking.worker(database, broker, app="core.celery", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
+            celery_workers.worker(database, broker, app="core.celery", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint),
         ):
             ask(running.base_url)
             until_published(database, 2)
-            ticking.send(broker, "roll_up")
-            ticking.until_counted(database, 2)
+            celery_workers.send(broker, "roll_up")
+            celery_workers.until_counted(database, 2)
             # They send what they have every few seconds, and have no more than ten of them to stop.
             assert eventually(lambda: sealed(made) == 2 and bool(made.named("reports.tasks.roll_up")))
         running.stop()

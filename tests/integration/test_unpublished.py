@@ -3,11 +3,11 @@
 import asyncio
 
 from tests.plugin import Database
-from tests.support import ledger
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import Sealer, published, state, until_published
-from tests.support.service import ServiceFactory
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, state, until_published
+from tests.support.processes.service import ServiceFactory
 
 
 def test_while_nothing_can_be_published_no_more_is_sealed_than_one_ticks_worth_and_issuing_goes_on(

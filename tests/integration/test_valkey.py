@@ -19,8 +19,8 @@ from core.embedded import valkey
 from core.embedded.valkey import Valkey, ValkeyError
 from tests.logs import LOGS
 from tests.plugin import ROOT
-from tests.support.processes import alive, eventually
-from tests.support.ticking import client
+from tests.support.processes.celery_workers import client
+from tests.support.processes.proc import alive, eventually
 
 HOLD = """
 import sys

@@ -21,10 +21,10 @@ from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, SignerKey, VerifierKey
 from ledger.domain.tiles import ENTRIES, Tile
 from tests.plugin import LEDGER_KEY, ROOT, Database
-from tests.support.keys import bearer, make_key
-from tests.support.load import Answered, load
-from tests.support.sealing import Sealer, until_published
-from tests.support.service import ServiceFactory
+from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.load import Answered, load
+from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.service import ServiceFactory
 
 DOCUMENT = (ROOT / "docs" / "verify.md").read_text()
 KEY = SignerKey.parse(LEDGER_KEY)

@@ -18,11 +18,11 @@ from core.progress import Progress
 from ledger.domain.note import SignerKey
 from tests.logs import LOGS
 from tests.plugin import CLUSTER, LEDGER_KEY, ROOT, Database
-from tests.support import ledger
-from tests.support.load import load
-from tests.support.sealing import Sealer, published, seal, sealing, until_published
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import verify
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.log.tampering import verify
+from tests.support.processes.sealers import Sealer, published, seal, sealing, until_published
+from tests.support.processes.service import Service, ServiceFactory
 
 AWAY = {
     "PUBLICATION": "s3://bucket/log",

@@ -24,13 +24,14 @@ from ledger.sealer import Sealer
 from ledger.witness_http import Asker
 from ledger.witnesses import Rounds, Witnesses, prove
 from tests.plugin import LEDGER_KEY, Database
-from tests.support import ledger, naive_log
-from tests.support.load import load
-from tests.support.processes import eventually
-from tests.support.sealing import published, sealing
-from tests.support.service import Service, ServiceFactory
-from tests.support.tampering import caught, tamper, verify
-from tests.support.witness import LOG, Fault, Witness
+from tests.support.clients.load import load
+from tests.support.database import ledger
+from tests.support.log import naive_log
+from tests.support.log.tampering import caught, tamper, verify
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import published, sealing
+from tests.support.processes.service import Service, ServiceFactory
+from tests.support.servers.witness import LOG, Fault, Witness
 
 PATIENCE = 4.0
 """Seconds for one that does not answer, and for those beside it."""

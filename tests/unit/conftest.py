@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.shipped import HOST, make_env
+from tests.support.processes.shipped_files import HOST, make_env
 
 # Hypothesis allows each example 200 ms, and has a few seconds to draw them: a busy machine needs more now and then.
 settings.register_profile("unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from issuance.domain.bulk import LONGEST_ORDER, MOST, MalformedBodyError, elements, read
 from issuance.domain.order import NAMES, InvalidOrderError, Order
 from issuance.domain.query import parse
-from tests.support.bulk import order
-from tests.support.orders import GOOD, query
+from tests.support.clients.bulk import order
+from tests.support.clients.orders import GOOD, query
 
 
 def read_one(text: str | bytes) -> Order:

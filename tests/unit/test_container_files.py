@@ -18,7 +18,7 @@ from core.embedded import secrets
 from core.embedded.__main__ import BEAT, WORKER
 from core.env import Env, SettingsError, load
 from ledger import runtime
-from tests.support.shipped import HOST, ROOT, compose_config, dotenv
+from tests.support.processes.shipped_files import HOST, ROOT, compose_config, dotenv
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()

@@ -7,8 +7,8 @@ import pytest
 from ledger.domain import customer_key
 from ledger.domain.customer_key import CustomerKeyError, Fact, Known, Record
 from ledger.domain.tag import KeyRing
-from tests.support.rotating import AFTER, BEFORE, KNOWN, USED
-from tests.support.secret_keys import key
+from tests.support.processes.key_rotation import AFTER, BEFORE, KNOWN, USED
+from tests.support.processes.secret_keys import key
 
 RINGS = {text: KeyRing.parse(text) for text in (BEFORE, KNOWN, USED, AFTER)}
 FINGERPRINTS = KeyRing.parse(USED).fingerprints

@@ -10,7 +10,7 @@ from ledger.domain import tiles
 from ledger.domain.growth import Growth
 from ledger.domain.merkle import EMPTY_ROOT, Range, node_hash
 from ledger.domain.tiles import Place
-from tests.support.trees import EDGES, FULL, LARGEST, LEAVES, ROOTS, mth, pairs_of_sizes, sizes
+from tests.support.log.trees import EDGES, FULL, LARGEST, LEAVES, ROOTS, mth, pairs_of_sizes, sizes
 
 # Where a tile or a level begins or ends, and beside it.
 CORNERS = [0, 1, 2, 255, 256, 257, 511, 512, 513, 4095, 4096, 4097, 4999, 5000]

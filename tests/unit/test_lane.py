@@ -7,7 +7,7 @@ from typing import Any
 from issuance.endpoint import IssuanceLane
 from issuance.issuer import Issuer
 from ledger.domain.tag import KeyRing
-from tests.support.orders import PATH, query
+from tests.support.clients.orders import PATH, query
 from tests.unit.test_writer import Database, writing
 
 type Message = MutableMapping[str, Any]

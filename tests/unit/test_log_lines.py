@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from core import logs
 from core.log_lines import json_lines, text_lines
-from tests.support.orders import GOOD
+from tests.support.clients.orders import GOOD
 
 ID = GOOD["customer_id"]
 REQUEST = "019376f3-3c1e-7cc0-b5a1-6d0f7c0b1f52"

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from core.logs import PathsOnly
-from tests.support.orders import GOOD
+from tests.support.clients.orders import GOOD
 
 ID = GOOD["customer_id"]
 KEY = f"tna_1_{'5e' * 16}_{ID.replace('-', '')}"

@@ -7,7 +7,7 @@ import pytest
 
 from core.env import load
 from ledger.domain.note import SignerKey, VerifierKey
-from tests.support.shipped import HOST, compose_config, dotenv, make_env
+from tests.support.processes.shipped_files import HOST, compose_config, dotenv, make_env
 
 pytestmark = pytest.mark.usefixtures("openssl")
 

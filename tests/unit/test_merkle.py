@@ -25,7 +25,16 @@ from ledger.domain.merkle import (
     verify_inclusion,
 )
 from tests.plugin import ROOT
-from tests.support.trees import LARGEST, LEAVES, leaves_of_a_tree, mth, pairs_of_sizes, rfc_path, rfc_subproof, split
+from tests.support.log.trees import (
+    LARGEST,
+    LEAVES,
+    leaves_of_a_tree,
+    mth,
+    pairs_of_sizes,
+    rfc_path,
+    rfc_subproof,
+    split,
+)
 
 VECTORS = ROOT / "tests" / "vectors" / "merkle"
 

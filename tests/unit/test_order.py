@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from issuance.domain.order import NAMES, InvalidOrderError
 from issuance.domain.query import parse
-from tests.support.orders import GOOD, query
+from tests.support.clients.orders import GOOD, query
 
 
 def flaws(raw: bytes) -> list[tuple[str, str]]:

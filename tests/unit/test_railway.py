@@ -10,7 +10,7 @@ import pytest
 
 from core.env import Env, load
 from ledger import runtime
-from tests.support.shipped import HOST, ROOT, Graph, Railway, compose_config, dotenv, railway_graph
+from tests.support.processes.shipped_files import HOST, ROOT, Graph, Railway, compose_config, dotenv, railway_graph
 
 RAILWAY_JSON: dict[str, Any] = json.loads((ROOT / "railway.json").read_text())
 PROGRAMS = ("web", "sealer", "worker", "beat")

@@ -18,7 +18,7 @@ from ledger.domain.merkle import (
     verify_inclusion,
 )
 from ledger.domain.tiles import ENTRIES, WIDTH, Place, Tile, TilePathError
-from tests.support.trees import LEAVES, ROOTS, leaves_of_a_tree, mth, pairs_of_sizes, sizes, tiles_at
+from tests.support.log.trees import LEAVES, ROOTS, leaves_of_a_tree, mth, pairs_of_sizes, sizes, tiles_at
 
 any_tile = st.builds(
     Tile, st.integers(0, 63) | st.just(ENTRIES), st.integers(0, 999) | st.integers(0, 10**12), st.integers(1, WIDTH)

@@ -14,8 +14,8 @@ from ledger.domain.merkle import ProofError, inclusion_path, leaf_hash
 from ledger.domain.note import Checkpoint, NoteError, SignerKey, VerifierKey
 from ledger.domain.proof import HEADER, Proof
 from tests.plugin import ROOT
-from tests.support.history import root
-from tests.support.javascript import STATIC, Claim, ask, examine
+from tests.support.browser.javascript import STATIC, Claim, ask, examine
+from tests.support.log.history import root
 
 pytestmark = pytest.mark.usefixtures("node")
 

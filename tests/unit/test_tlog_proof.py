@@ -11,7 +11,7 @@ from ledger.domain.merkle import ProofError, leaf_hash
 from ledger.domain.note import LONGEST_NOTE, Checkpoint, SignerKey, VerifierKey
 from ledger.domain.proof import HEADER, Proof
 from tests.plugin import ROOT
-from tests.support.trees import LEAVES, leaves_of_a_tree, mth, rfc_path
+from tests.support.log.trees import LEAVES, leaves_of_a_tree, mth, rfc_path
 
 VECTORS = ROOT / "tests" / "vectors" / "merkle"
 REKOR_KEY = VerifierKey.parse(

@@ -11,7 +11,7 @@ from ledger.domain.form import CROCKFORD
 from ledger.domain.iso7064 import check_character
 from ledger.domain.serial import SHARD_CAPACITY, SHARDS
 from ledger.domain.values import COUNTRIES
-from tests.support.labels import slip
+from tests.support.clients.labels import slip
 
 NUMBERS = Numbering(bytes(range(32)))
 OTHERS = Numbering(bytes(range(1, 33)))

@@ -13,7 +13,7 @@ from issuance.domain.order import InvalidOrderError
 from issuance.domain.query import parse
 from ledger.domain import values
 from ledger.domain.values import LAST_MOMENT, ValueFlaw
-from tests.support.orders import query
+from tests.support.clients.orders import query
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -1,0 +1,143 @@
+"""The real service for tests: gunicorn with the configuration that production runs."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, Self, TextIO
+
+import httpx
+
+from core.embedded.process import Process
+from tests.plugin import ROOT, Database
+from tests.support.processes.proc import eventually
+
+ANSWER_SECONDS = 120.0
+STOP_SECONDS = 90.0
+
+
+class Service:
+    """A running service; leaving the block stops it by SIGTERM, and fails if that takes longer than the drain may."""
+
+    def __init__(
+        self, database: Database, *, initialise: bool = True, arguments: Sequence[str] = (), **settings: str
+    ) -> None:
+        """Start it on a free port of 127.0.0.1 and wait until it answers.
+
+        Args:
+            initialise: whether the allocator is made first.
+            arguments: of gunicorn, which they tell something else than its configuration does.
+            settings: as core.env names them.
+        """
+        self.port = int(settings.get("PORT") or free_port())
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
+        if initialise:
+            manage("init_allocator", given)
+        self._process = Process(
+            "the service",
+            [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, "core.asgi:application"],
+            environment={**os.environ, **given},
+            folder=ROOT,
+            stop_seconds=STOP_SECONDS,
+        )
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self._process.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The master's process id."""
+        return self._process.pid
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The workers' process ids."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    @property
+    def running(self) -> bool:
+        """Whether the master is alive."""
+        return self._process.running
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop it as production is stopped. Stopping twice is fine."""
+        assert self._process.stop(), f"the service did not stop within {STOP_SECONDS} s of SIGTERM"
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._process.running and time.monotonic() < deadline:
+            try:
+                httpx.get(f"{self.base_url}/robots.txt", timeout=5)
+            except httpx.TransportError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("the service does not answer; its log is above")
+
+
+@contextmanager
+def runserver(database: Database, **settings: str) -> Iterator[int]:
+    """The port of `manage.py runserver`, the plain WSGI way in, while the block runs; the allocator must be there."""
+    port = free_port()
+    command = [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"]
+    environment = {**os.environ, **database.settings, "LOG_LEVEL": "DEBUG", **settings}
+    with Process("runserver", command, environment=environment, folder=ROOT, stop_seconds=STOP_SECONDS):
+        assert eventually(lambda: _answers(port)), "runserver does not answer"
+        yield port
+
+
+def _answers(port: int) -> bool:
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+class ServiceFactory(Protocol):
+    """What the fixture `service` gives."""
+
+    def __call__(self, database: Database, *, initialise: bool = True, **settings: str) -> Service: ...
+
+
+_FIRST_PORT, _LAST_PORT = 20_000, 31_999
+"""Below those that the kernel gives to clients, of whom one could have it before our server does."""
+_CLAIMS = Path(tempfile.gettempdir()) / "tracking-test-ports.lock"
+"""Each port is a byte of it, locked by whoever has claimed it: one open file, however many ports."""
+_turns = itertools.cycle(range(_FIRST_PORT, _LAST_PORT + 1))
+_claims: list[TextIO] = []
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses, nor any other run of tests here, as long as this process lives."""
+    if not _claims:
+        _claims.append(_CLAIMS.open("a"))  # closed with the process, and its ports so let go
+    for port in _turns:
+        with contextlib.suppress(OSError):
+            fcntl.lockf(_claims[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+    raise AssertionError("a cycle has no end")
+
+
+def manage(command: str, settings: dict[str, str]) -> None:
+    """Run one of Django's commands to its end, as another process would."""
+    arguments = [sys.executable, str(ROOT / "manage.py"), command]
+    subprocess.run(arguments, env={**os.environ, **settings}, check=True, stdout=subprocess.DEVNULL)
