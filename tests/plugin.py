@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import pytest
+from pytest_django.plugin import blocking_manager_key
 
 from core.embedded import postgres
 from core.embedded.server import Server
@@ -154,6 +157,19 @@ def set_environment(nowhere: Database) -> None:
 
 CLUSTER: Final = Cluster(Path(tempfile.mkdtemp(prefix="tracking-")))
 set_environment(CLUSTER.database("no_such_database"))
+
+
+_config: list[pytest.Config] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know of the run."""
+    _config.append(config)
+
+
+def database_access() -> AbstractContextManager[None]:
+    """Let the block use Django's connections, which pytest-django keeps from a test that did not ask for them."""
+    return _config[0].stash[blocking_manager_key].unblock()
 
 
 def pytest_unconfigure() -> None:

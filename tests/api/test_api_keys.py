@@ -17,12 +17,13 @@ from core.keys.domain import Scope
 from tests.logs import Heard
 from tests.plugin import Database
 from tests.support.clients import stats
-from tests.support.clients.api_keys import bearer, make_key, manage
+from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.http import ask, problem
 from tests.support.clients.orders import GOOD, PATH, query
 from tests.support.clients.raw_http import exchange, raw_request
 from tests.support.database import ledger
 from tests.support.database.rows import Session
+from tests.support.processes.commands import manage
 from tests.support.processes.proc import eventually, stops
 from tests.support.processes.service import ServiceFactory
 

@@ -10,9 +10,9 @@ from django.urls import URLPattern, get_resolver
 
 from reports.console import urls
 from tests.plugin import CLUSTER, Database
-from tests.support.clients.api_keys import manage
 from tests.support.clients.console import NAME, PASSWORD, Browser, Page, one_time, staff
 from tests.support.database.rows import Session
+from tests.support.processes.commands import manage
 from tests.support.processes.service import ServiceFactory
 
 SAMPLES = {

@@ -15,11 +15,12 @@ import pytest
 
 from core.keys import domain
 from tests.plugin import Database
-from tests.support.clients.api_keys import bearer, make_key, manage
+from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.bulk import OTHER_CUSTOMER
 from tests.support.clients.http import ask, problem
 from tests.support.clients.orders import GOOD, PATH, query
 from tests.support.database import ledger
+from tests.support.processes.commands import manage
 from tests.support.processes.proc import stops
 from tests.support.processes.service import ServiceFactory, runserver
 

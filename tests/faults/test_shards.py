@@ -24,12 +24,12 @@ from ledger.domain.note import SignerKey
 from ledger.domain.serial import shard_of
 from tests.support.clients import daily_reports
 from tests.support.clients.api_keys import bearer, make_key
-from tests.support.clients.api_keys import manage as run
 from tests.support.clients.http import ask, ask_proof, problem
 from tests.support.clients.load import Outcome, load
 from tests.support.log.lists import NUMBERING, PATH, follow
 from tests.support.processes import shards
 from tests.support.processes.clocks import of_one_day
+from tests.support.processes.commands import manage as run
 from tests.support.processes.proc import eventually, standing_still
 from tests.support.processes.sealers import until_published
 from tests.support.processes.service import Service, ServiceFactory

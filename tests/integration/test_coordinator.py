@@ -15,7 +15,7 @@ from ledger.domain.tag import KeyRing
 from reports import across as counts
 from tests.plugin import Database
 from tests.support.processes import secret_keys, shards
-from tests.support.processes.service import manage
+from tests.support.processes.commands import manage
 from tests.support.processes.shards import READER, Two, make_conninfo_url
 
 GIVEN = {"tags": [b"a"], "first": "2026-01-01", "last": "2026-12-31", "zone": "UTC"}
@@ -26,7 +26,7 @@ def two() -> Iterator[Two]:
     """Two shards that have allocators and no numbers, and their coordinator."""
     with shards.two() as made:
         for shard in made.shards:
-            manage("init_allocator", {**shard.database.settings, **shard.settings})
+            manage(shard.database, "init_allocator", **shard.settings)
         code, said = made.coordinate()
         assert code == 0, said
         yield made

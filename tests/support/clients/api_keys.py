@@ -1,11 +1,8 @@
 """API keys for tests, made as an operator makes them."""
 
-import os
-import subprocess
-import sys
-
 from tests.logs import LOGS
-from tests.plugin import ROOT, Database
+from tests.plugin import Database
+from tests.support.processes.commands import manage
 
 
 def make_key(database: Database, *scopes: str, customer: str | None = None, days: int | None = None) -> str:
@@ -16,14 +13,6 @@ def make_key(database: Database, *scopes: str, customer: str | None = None, days
     options += ["--customer", customer] if customer else []
     options += ["--days", str(days)] if days else []
     return manage(database, "create_api_key", "a test's", *options)
-
-
-def manage(database: Database, *arguments: str) -> str:
-    """What one of Django's commands prints, run as another process would."""
-    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    environment = {**os.environ, **database.settings}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout.strip()
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import httpx
 
 from tests.plugin import Database
-from tests.support.clients.api_keys import manage
+from tests.support.processes.commands import manage
 
 PASSWORD: Final = "violet-harbour-lamp-47"  # noqa: S105  # of logins that a test makes
 NAME: Final = "ada"

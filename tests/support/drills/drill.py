@@ -31,10 +31,11 @@ from tests.support.log.checker import Checker, check_checkpoints
 from tests.support.processes import celery_workers
 from tests.support.processes.celery_workers import counted
 from tests.support.processes.clocks import faked
+from tests.support.processes.commands import manage
 from tests.support.processes.proc import alive, eventually, family
 from tests.support.processes.sealers import COMMAND as SEAL
 from tests.support.processes.sealers import published
-from tests.support.processes.service import free_port, manage
+from tests.support.processes.service import free_port
 from tests.support.servers.disks import small_disk
 from tests.support.servers.wire import Wire, wire
 
@@ -140,7 +141,7 @@ class Drill:
             "ALLOW_UNSAFE_DATABASE": "0",
         }
         skewed = {} if faketime is None else faked(faketime, self.clock)
-        manage("init_allocator", self._settings)
+        manage(self.wired, "init_allocator", **self._settings)
         self.broker = Valkey(folder / "v")
         LOGS.follow("Valkey", folder / "v/log")
         stack.enter_context(self.broker)
@@ -219,7 +220,7 @@ class Drill:
         faults = self.checker.faults + check_checkpoints(seen, self.database.owner_url, naive_log.KEY)
         assert not faults, faults[:10]
         celery_workers.check_counts(self.database)
-        manage("verify_ledger", self._settings)
+        manage(self.wired, "verify_ledger", **self._settings)
         past = [pid for program in self._kept if isinstance(program, Program) for pid in program.past]
         assert eventually(lambda: not alive(past)), f"processes that were ended live on: {alive(past)}"
 

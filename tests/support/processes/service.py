@@ -5,7 +5,6 @@ import fcntl
 import itertools
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ import httpx
 
 from core.embedded.process import Process
 from tests.plugin import ROOT, Database
+from tests.support.processes.commands import manage
 from tests.support.processes.proc import eventually
 
 ANSWER_SECONDS = 120.0
@@ -41,7 +41,7 @@ class Service:
         self.base_url = f"http://127.0.0.1:{self.port}"
         given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
         if initialise:
-            manage("init_allocator", given)
+            manage(database, "init_allocator", **given)
         self._process = Process(
             "the service",
             [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, "core.asgi:application"],
@@ -135,9 +135,3 @@ def free_port() -> int:
             socket.create_server(("127.0.0.1", port)).close()
             return port
     raise AssertionError("a cycle has no end")
-
-
-def manage(command: str, settings: dict[str, str]) -> None:
-    """Run one of Django's commands to its end, as another process would."""
-    arguments = [sys.executable, str(ROOT / "manage.py"), command]
-    subprocess.run(arguments, env={**os.environ, **settings}, check=True, stdout=subprocess.DEVNULL)
