@@ -1,5 +1,6 @@
 """How gunicorn serves: what the operator may choose comes from core.env, what is fixed says why."""
 
+import gc
 import math
 import os
 import resource
@@ -23,7 +24,9 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 bind = f"[{_env.host}]:{_env.port}" if ":" in _env.host else f"{_env.host}:{_env.port}"
 workers = _env.web_concurrency or max(2, len(os.sched_getaffinity(0)))  # two, so that one can be replaced under load
 worker_class = "core.worker.Worker"
-preload_app = False  # a writer's session and its lease belong to one process and must not be forked
+# The code is read once and its memory shared; what must not be forked, a writer's session and its lease, each worker
+# opens for itself when it starts to serve (core.asgi).
+preload_app = True
 timeout = 60  # a worker whose loop stands still this long is replaced
 # The time that a stopping worker has: to serve on until proxies know, and then to commit and answer what it took.
 graceful_timeout = math.ceil(_env.draining) + 30
@@ -41,6 +44,12 @@ class Master(Protocol):
     """As much of gunicorn's arbiter as is used here; gunicorn has no types."""
 
     pid: int
+
+
+def when_ready(_server: Master) -> None:
+    """Keep what was imported out of every collection: a worker's would copy the pages that it shares."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(server: Master, _worker: object) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from structlog.contextvars import get_contextvars
-from structlog.processors import JSONRenderer, StackInfoRenderer, format_exc_info
-from structlog.stdlib import ProcessorFormatter
-from structlog.typing import EventDict, WrappedLogger
-
+from core.lean_imports import without
 from core.logs import without_customers
+
+with without("rich"):  # for tracebacks of its own, which nothing here writes: a seventh of a start
+    from structlog.contextvars import get_contextvars
+    from structlog.processors import JSONRenderer, StackInfoRenderer, format_exc_info
+    from structlog.stdlib import ProcessorFormatter
+    from structlog.typing import EventDict, WrappedLogger
 
 _OF_RECORD: Final = ("request_id",)
 """What a call of a logger may give as ``extra``, where the context is not that of one request."""

@@ -3,13 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
-from rest_framework import exceptions
-from rest_framework.response import Response
 
 from core.request_id import id_of
 
@@ -250,11 +248,6 @@ RESTORED_DATABASE = Problem(
 )
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Problem))
-_BY_STATUS = {problem.status: problem for problem in reversed(ALL)} | {
-    400: BAD_REQUEST,
-    403: MISSING_SCOPE,
-    503: DATABASE_UNAVAILABLE,
-}
 
 
 def encode(
@@ -279,7 +272,7 @@ def respond(
     return HttpResponse(body, status=problem.status, content_type=CONTENT_TYPE, headers=headers)
 
 
-class ProblemError(exceptions.APIException):
+class ProblemError(Exception):
     """Raised in a view, it becomes the problem document."""
 
     def __init__(
@@ -289,28 +282,11 @@ class ProblemError(exceptions.APIException):
         errors: Sequence[Detail] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail or problem.title, problem.slug)
-        self.status_code = problem.status
+        super().__init__(detail or problem.title)
         self.problem = problem
         self.sentence = detail
         self.errors = errors
         self.headers = dict(headers or {})  # beside the problem's own
-
-
-def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse | Response | None:
-    """DRF's hook: its exceptions as problem documents; anything else is Django's to handle."""
-    if not isinstance(error, exceptions.APIException):
-        return None
-    request: HttpRequest = context["request"]._request  # noqa: SLF001  # DRF wraps Django's request, and offers no other way
-    if isinstance(error, ProblemError):
-        response = respond(request, error.problem, error.sentence, error.errors)
-        for name, value in error.headers.items():
-            response[name] = value
-        return response
-    response = respond(request, _BY_STATUS.get(error.status_code, INTERNAL))
-    if isinstance(error, exceptions.MethodNotAllowed):
-        response["Allow"] = ", ".join(context["view"].allowed_methods)
-    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -146,8 +146,11 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["core.keys.drf.Scoped"],  # a view that declares no scope is closed
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_SCHEMA_CLASS": "core.keys.schema.ScopedSchema",
-    "EXCEPTION_HANDLER": "core.problems.exception_handler",
+    "EXCEPTION_HANDLER": "core.drf.exception_handler",
 }
+
+# The ledger knows no numbering, but reads across shards go by the serial that a number hides.
+SERIAL_OF_NUMBER = "issuance.numbering.serial_of"
 
 LOGGING: dict[str, Any] = logs.config(ENV.log_lines, ENV.log_level)
 

@@ -4,7 +4,10 @@ from django.conf import settings
 from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
 
-from core import health
+from core import (
+    drf,  # noqa: F401  # first, since it leaves out what else DRF would bring
+    health,
+)
 from core.converters import AnyText
 from core.scraping import MetricsView
 from issuance import readiness

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,16 +31,15 @@ from issuance.domain.errors import (
     UnavailableError,
     WrongCustomerKeysError,
 )
-from issuance.domain.number import Numbering
 from issuance.fence import Fence, FileFence
 from issuance.issuer import Issuer
+from issuance.numbering import numbering
 from issuance.telling import Telling
 from issuance.writer import Writer
 from issuance.writer_session import WriterSession
 from ledger import customer_keys
 from ledger import runtime as ledger
 from ledger.domain.customer_key import CustomerKeyError
-from ledger.domain.form import NumberError
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
 from ledger.publication import PublicationAwayError, PublicationError
@@ -90,28 +88,6 @@ def fence(env: Env) -> Fence:
 
         return RedisFence(env.fence, env.shard)
     return FileFence(Path(env.fence))
-
-
-def numbering(env: Env) -> Numbering:
-    """The numbering under NUMBER_KEY.
-
-    Raises:
-        SettingsError: there is no key yet.
-    """
-    if env.number_key is None:
-        raise SettingsError("There is no NUMBER_KEY yet. `make run` makes one on its first start.")
-    return Numbering(bytes.fromhex(env.number_key))
-
-
-_numbering = lru_cache(1)(numbering)
-
-
-def serial_of(number: str) -> int | None:
-    """The serial that a well-formed number was made of; None: NUMBER_KEY has never made it."""
-    try:
-        return _numbering(settings.ENV).decode(number).serial
-    except NumberError:
-        return None
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,5 @@
 """``GET /v1/validate/<number>``: what a number tells by itself; no database is asked."""
 
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -13,12 +12,12 @@ from rest_framework.views import APIView
 from core import query
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
-from issuance import runtime, validate_contract
+from issuance import validate_contract
 from issuance.domain import validation
 from issuance.domain.validation import Validation
+from issuance.numbering import kept_numbering
 
 _A_WHILE = "public, max-age=3600"
-_numbering = lru_cache(1)(runtime.numbering)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,7 +34,7 @@ class ValidateView(APIView):
         """Say what can be said."""
         query.nothing(request)
         env = settings.ENV
-        found = validation.validate(number, _numbering(env), None if env.coordinator else env.shard)
+        found = validation.validate(number, kept_numbering(env), None if env.coordinator else env.shard)
         headers = {"Cache-Control": _A_WHILE}
         return HttpResponse(_encode(_document(found)), content_type="application/json", headers=headers)
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from barcode import Code128
 from PIL import Image, ImageDraw, ImageFont
 
+from ledger.domain.form import grouped
+
 # In modules, a module being as wide as the narrowest bar.
 _QUIET = 10  # left and right of the bars, at least (ISO/IEC 15417)
 _MARGIN = 4
@@ -57,11 +59,6 @@ def png(number: str) -> bytes:
     file = BytesIO()
     image.save(file, "PNG", dpi=(_DPI, _DPI))
     return file.getvalue()
-
-
-def grouped(number: str) -> str:
-    """The number in groups of four, as people read it."""
-    return " ".join(number[at : at + 4] for at in range(0, len(number), 4))
 
 
 def _bars(number: str) -> tuple[list[Bar], int]:

@@ -4,13 +4,13 @@ The statements name the serials or the shard that they want, and PostgreSQL asks
 """
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.utils.module_loading import import_string
 
 from core import problems
 from core.problems import ProblemError
@@ -30,13 +30,6 @@ class ShardSize(msgspec.Struct, frozen=True):
 
     shard: int
     size: int
-
-
-class Numbers:
-    """How a number tells its serial; issuance, which makes numbers, says so at start."""
-
-    serial_of: Callable[[str], int | None] = staticmethod(lambda _number: None)
-    """None: no shard can have issued the number."""
 
 
 def coordinated() -> bool:
@@ -63,7 +56,7 @@ def place_of(number: str) -> tuple[int, VerifierKey] | None:
     Raises:
         As ``keys``.
     """
-    serial = Numbers.serial_of(number)
+    serial = import_string(settings.SERIAL_OF_NUMBER)(number)
     key = None if serial is None else keys().get(shard_of(serial))
     return None if serial is None or key is None else (serial, key)
 

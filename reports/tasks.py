@@ -12,7 +12,7 @@ from django.conf import settings
 
 from core.env import SettingsError
 from issuance.domain.errors import FenceError
-from issuance.runtime import numbering
+from issuance.numbering import numbering
 from ledger import runtime
 from ledger.log import Connection, LogError
 from ledger.role_session import RoleError

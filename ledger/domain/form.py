@@ -55,3 +55,8 @@ def canonical(text: str) -> str:
     if len(text) > _LONGEST or not text.isascii():
         return text
     return text.translate(_BETWEEN).upper()
+
+
+def grouped(number: str) -> str:
+    """The number in groups of four, as people read it."""
+    return " ".join(number[at : at + 4] for at in range(0, len(number), 4))

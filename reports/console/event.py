@@ -13,7 +13,7 @@ from ledger import lookup, reading
 from ledger.api import reads
 from ledger.checkpoints import Checkpoints
 from ledger.domain import entry, merkle, weight
-from ledger.label import grouped
+from ledger.domain.form import grouped
 from ledger.listing import COLUMNS
 from ledger.lookup import Found
 from ledger.models import IssuanceEvent

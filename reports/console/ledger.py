@@ -21,7 +21,7 @@ from ledger.api import asked, reads
 from ledger.api.asked import Asked
 from ledger.api.filters import EventFilters
 from ledger.domain import entry, weight
-from ledger.label import grouped
+from ledger.domain.form import grouped
 from ledger.listing import Leaf, Query
 from reports.console import fields
 from reports.console.frame import page, render, zone

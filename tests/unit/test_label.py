@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from issuance.domain.number import Numbering
 from ledger import label
-from ledger.domain.form import canonical
+from ledger.domain.form import canonical, grouped
 from ledger.domain.serial import CAPACITY
 
 NUMBERS = Numbering(bytes(range(32)))
@@ -68,10 +68,10 @@ def test_every_bar_of_the_png_is_a_whole_number_of_modules_wide(number: str) -> 
 
 def test_the_number_stands_below_in_groups_of_four() -> None:
     number = "3K9M7QX2PZ4MYIDT"
-    assert label.grouped(number) == "3K9M 7QX2 PZ4M YIDT"
-    assert canonical(label.grouped(number)) == number
+    assert grouped(number) == "3K9M 7QX2 PZ4M YIDT"
+    assert canonical(grouped(number)) == number
     (text,) = parsed(label.svg(number)).iter(f"{SVG}text")
-    assert text.text == label.grouped(number)
+    assert text.text == grouped(number)
     picture = opened(label.png(number)).convert("L")
     bars_end = 64 * 3
     below = picture.crop((0, bars_end, picture.width, picture.height)).point(lambda value: 255 - value).getbbox()

@@ -17,7 +17,7 @@ from issuance import accounts, capacity
 from issuance.accounting import Account, Detail, account
 from issuance.domain.capacity import MONTH, Space
 from issuance.domain.errors import FenceError
-from issuance.runtime import numbering
+from issuance.numbering import numbering
 from ledger.domain.serial import BLOCK_SIZE, SHARD_CAPACITY
 
 WRONG, NOT_COUNTED = 1, 2

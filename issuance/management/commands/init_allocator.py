@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from issuance import runtime
 from issuance.domain.errors import FenceError, UnavailableError
+from issuance.numbering import numbering
 from issuance.registry import Registry
 
 
@@ -14,11 +15,12 @@ class Command(BaseCommand):
     """Makes the allocator row and the fence of a new database."""
 
     help = "Make the allocator of a new database and its fence. Does nothing where both are there and agree."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
         env = settings.ENV
-        registry = Registry(runtime.fence(env), env.shard, runtime.numbering(env).fingerprint)
+        registry = Registry(runtime.fence(env), env.shard, numbering(env).fingerprint)
         try:
             self.stdout.write(registry.initialise())
         except (FenceError, UnavailableError) as error:

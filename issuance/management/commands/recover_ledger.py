@@ -14,6 +14,7 @@ from core.env import Env, SettingsError
 from core.progress import Progress
 from issuance import runtime
 from issuance.domain.errors import FenceError, UnavailableError
+from issuance.numbering import numbering
 from issuance.recovery import Outside, Plan, Recovery, alone
 from ledger import recovery_record
 from ledger import runtime as ledger
@@ -143,14 +144,14 @@ def _ended(env: Env, old_key: str | None, old_publication: str | None) -> tuple[
 
 
 def _outside(env: Env, place: Publication | None, key: VerifierKey, above: int | None) -> Outside:
-    numbering = runtime.numbering(env)
+    numbers = numbering(env)
     return Outside(
         runtime.fence(env),
         place,
         key,
         env.shard,
-        numbering.fingerprint,
-        numbering.encode,
+        numbers.fingerprint,
+        numbers.encode,
         above,
     )
 

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from issuance import runtime
 from issuance.domain.errors import FenceError, UnavailableError
+from issuance.numbering import numbering
 from issuance.registry import Registry
 
 
@@ -14,6 +15,7 @@ class Command(BaseCommand):
     """Tells an operator what keeps the service from issuing."""
 
     help = "Compare the database with the fence; say what is the matter, and with --yes put it right."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare ``--yes``."""
@@ -22,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
         env = settings.ENV
-        registry = Registry(runtime.fence(env), env.shard, runtime.numbering(env).fingerprint)
+        registry = Registry(runtime.fence(env), env.shard, numbering(env).fingerprint)
         try:
             matter, plan = registry.diagnose()
             if matter is None:

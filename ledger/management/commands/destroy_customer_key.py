@@ -20,6 +20,7 @@ class Command(BaseCommand):
         "takes the key out of its secrets; elsewhere the new value of CUSTOMER_TAG_KEYS is written to standard output. "
         "All else is written to standard error."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the key and the confirmation."""

@@ -21,6 +21,7 @@ class Command(BaseCommand):
         "the new value of CUSTOMER_TAG_KEYS, a secret, is all that is written to standard output: pipe it into the "
         "place that keeps your secrets. What to do next is written to standard error."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare ``--use``."""

@@ -20,6 +20,7 @@ class Command(BaseCommand):
     """Make an API key."""
 
     help = "Make an API key and print it. It is shown this once; only a hash of it is kept."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Who it is for, what it may do, and for how long."""

@@ -15,6 +15,7 @@ class Command(BaseCommand):
     """List the API keys."""
 
     help = "List the API keys: id (the principal of the events that it issued), name, scopes, use, state."
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""

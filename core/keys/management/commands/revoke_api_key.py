@@ -14,6 +14,7 @@ class Command(BaseCommand):
     """Revoke an API key."""
 
     help = "Revoke an API key, by its id or by its text. There is no way back; make another one instead."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which one."""

@@ -16,6 +16,7 @@ class Command(BaseCommand):
         "Make a login for the console and print its one-time password, which must be changed at the first login. "
         "It is shown this once; only a hash of it is kept."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Who, and whether there may be such a login already."""

@@ -12,6 +12,7 @@ class Command(BaseCommand):
     """End a login."""
 
     help = "Keep a login out of the console, at once. `create_staff_user --again` lets it in again."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which one."""
