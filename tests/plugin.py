@@ -6,8 +6,6 @@ A `-p` plugin, since pytest-django reads the settings before it reads conftest.p
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -132,8 +130,9 @@ class Cluster:
 
 def migrate(database: Database) -> None:
     """Apply all migrations as the owner, and let the serving login in, as `make run` does."""
-    command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"]
-    subprocess.run(command, env=os.environ | database.settings, check=True)
+    from tests.support.processes.commands import manage  # noqa: PLC0415  # it imports Django, which reads the settings
+
+    manage(database, "migrate", "--verbosity", "0")
     postgres.grant_logins(database.owner_url)
 
 
@@ -155,7 +154,10 @@ def set_environment(nowhere: Database) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-CLUSTER: Final = Cluster(Path(tempfile.mkdtemp(prefix="tracking-")))
+FOLDER: Final = Path(tempfile.mkdtemp(prefix="tracking-"))
+"""Of this process; whatever it or what it starts makes of files is in here, pytest's own included."""
+os.environ["TMPDIR"] = tempfile.tempdir = str(FOLDER)
+CLUSTER: Final = Cluster(Path(tempfile.mkdtemp(prefix="c-")))
 set_environment(CLUSTER.database("no_such_database"))
 
 
@@ -175,3 +177,4 @@ def database_access() -> AbstractContextManager[None]:
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     CLUSTER.close()
+    shutil.rmtree(FOLDER)

@@ -20,9 +20,10 @@ from tests.logs import Heard
 from tests.plugin import Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer
-from tests.support.processes.service import ServiceFactory, free_port
+from tests.support.processes.service import ServiceFactory
 
 LOGINS = (postgres.SERVING_LOGIN, postgres.SEALING_LOGIN, postgres.REPORTING_LOGIN)
 SENTENCE = "leads through a pooler"

@@ -26,8 +26,8 @@ from tests.logs import LOGS
 from tests.plugin import ROOT
 from tests.support.clients.console import Browser
 from tests.support.database import ledger
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import alive, children, eventually, family
-from tests.support.processes.service import free_port
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 150.0

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from tests.plugin import ROOT, Database
+from tests.support.processes.ports import free_port
 from tests.support.processes.secret_keys import OLD, key
-from tests.support.processes.service import free_port
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from django.http import HttpResponse
 from core import body, problems, server
 from core.problems import ProblemError
 from core.server import LimitedProtocol
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import eventually
-from tests.support.processes.service import free_port
 
 LIMIT = 1 << 20
 SECONDS = 0.5

@@ -18,8 +18,8 @@ from django.test import RequestFactory
 from core import problems, server, streaming
 from core.problems import ProblemError
 from core.server import LimitedProtocol
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import eventually
-from tests.support.processes.service import free_port
 
 PIECE = b"x" * 65_536
 SECONDS = 0.5

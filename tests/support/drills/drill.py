@@ -32,10 +32,10 @@ from tests.support.processes import celery_workers
 from tests.support.processes.celery_workers import counted
 from tests.support.processes.clocks import faked
 from tests.support.processes.commands import manage
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import alive, eventually, family
 from tests.support.processes.sealers import COMMAND as SEAL
 from tests.support.processes.sealers import published
-from tests.support.processes.service import free_port
 from tests.support.servers.disks import small_disk
 from tests.support.servers.wire import Wire, wire
 

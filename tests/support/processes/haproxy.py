@@ -10,8 +10,8 @@ from typing import Final, Self
 from core.embedded.process import Process
 from tests.plugin import ROOT
 from tests.support.clients.raw_http import exchange
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import eventually
-from tests.support.processes.service import free_port
 
 SHIPPED: Final = ROOT / "deploy" / "haproxy.cfg"
 CHECK: Final = b"GET /readyz "

@@ -1,23 +1,19 @@
 """The real service for tests: gunicorn with the configuration that production runs."""
 
-import contextlib
-import fcntl
-import itertools
 import os
-import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self, TextIO
+from typing import Protocol, Self
 
 import httpx
 
 from core.embedded.process import Process
 from tests.plugin import ROOT, Database
 from tests.support.processes.commands import manage
+from tests.support.processes.ports import free_port
 from tests.support.processes.proc import eventually
 
 ANSWER_SECONDS = 120.0
@@ -115,23 +111,3 @@ class ServiceFactory(Protocol):
     """What the fixture `service` gives."""
 
     def __call__(self, database: Database, *, initialise: bool = True, **settings: str) -> Service: ...
-
-
-_FIRST_PORT, _LAST_PORT = 20_000, 31_999
-"""Below those that the kernel gives to clients, of whom one could have it before our server does."""
-_CLAIMS = Path(tempfile.gettempdir()) / "tracking-test-ports.lock"
-"""Each port is a byte of it, locked by whoever has claimed it: one open file, however many ports."""
-_turns = itertools.cycle(range(_FIRST_PORT, _LAST_PORT + 1))
-_claims: list[TextIO] = []
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses, nor any other run of tests here, as long as this process lives."""
-    if not _claims:
-        _claims.append(_CLAIMS.open("a"))  # closed with the process, and its ports so let go
-    for port in _turns:
-        with contextlib.suppress(OSError):
-            fcntl.lockf(_claims[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-            socket.create_server(("127.0.0.1", port)).close()
-            return port
-    raise AssertionError("a cycle has no end")
