@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 
 from core.embedded.process import Process
 from tests.plugin import ROOT, Database
+from tests.support.clients.http import ask
 from tests.support.processes.commands import manage
 from tests.support.processes.ports import free_port
 from tests.support.processes.proc import eventually
@@ -77,15 +77,8 @@ class Service:
         assert self._process.stop(), f"the service did not stop within {STOP_SECONDS} s of SIGTERM"
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while self._process.running and time.monotonic() < deadline:
-            try:
-                httpx.get(f"{self.base_url}/robots.txt", timeout=5)
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        raise AssertionError("the service does not answer; its log is above")
+        assert eventually(lambda: not self.running or answers(self.port), ANSWER_SECONDS), "the service does not answer"
+        assert self.running, "the service ended; its log is above"
 
 
 @contextmanager
@@ -95,13 +88,14 @@ def runserver(database: Database, **settings: str) -> Iterator[int]:
     command = [sys.executable, str(ROOT / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"]
     environment = {**os.environ, **database.settings, "LOG_LEVEL": "DEBUG", **settings}
     with Process("runserver", command, environment=environment, folder=ROOT, stop_seconds=STOP_SECONDS):
-        assert eventually(lambda: _answers(port)), "runserver does not answer"
+        assert eventually(lambda: answers(port)), "runserver does not answer"
         yield port
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether a service serves there; where one only listens as yet, its answer is waited for."""
     try:
-        httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
+        ask(port, "/robots.txt")
     except httpx.TransportError:
         return False
     return True
