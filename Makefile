@@ -4,6 +4,9 @@ python := .venv/bin/python
 compile := uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links
 
+# Two processes a core: half of a test's time is waiting.
+tests = $(python) -m pytest -n 4 --dist loadfile
+
 packages = core issuance ledger reports schema
 
 # What production is given, as far as its settings can be checked without it.
@@ -13,7 +16,7 @@ production = DATABASE_URL=postgresql://tracking_web@db/tracking DATABASE_OWNER_U
 	FENCE=/var/lib/tracking/fence PUBLICATION=/var/lib/tracking/published ALLOWED_HOSTS=tracking.example
 random = $(python) -c "import secrets; print(secrets.token_hex(32))"
 
-.PHONY: help run recover test soak check fix drill bench rehearse docs requirements lint types imports migrations schema deploy \
+.PHONY: help run recover test campaign soak check fix drill bench rehearse docs requirements lint types imports migrations schema deploy \
 	security audit containers
 .DEFAULT_GOAL := help
 
@@ -27,7 +30,10 @@ recover: .venv/.dev ## where DATA_DIR has lost its database: put back what was p
 	@$(python) -m core.embedded recover
 
 test: .venv/.dev ## run the tests; ARGS="-k name" picks some, ARGS=-n0 takes one process
-	@$(python) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(tests) $(ARGS)
+
+campaign: .venv/.dev ## meet the faults at full length: 50 kills, a million numbers, random moments
+	@$(tests) tests/faults --campaign $(ARGS)
 
 soak: .venv/.dev ## kill parts of a service under load, over and over (SOAK_MINUTES=10)
 	@$(python) -m pytest tests/faults/test_soak.py --timeout=0 --soak-minutes=$(or $(SOAK_MINUTES),10) $(ARGS)
