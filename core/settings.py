@@ -150,7 +150,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 }
 
 # The ledger knows no numbering, but reads across shards go by the serial that a number hides.
-SERIAL_OF_NUMBER = "issuance.numbering.serial_of"
+SERIAL_OF_NUMBER = "issuance.configured.serial_of"
 
 LOGGING: dict[str, Any] = logs.config(ENV.log_lines, ENV.log_level)
 

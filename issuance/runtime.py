@@ -8,13 +8,11 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 
 from core import databases, problems
-from core.env import Env, SettingsError
 from core.problems import ProblemError
 from core.session import Session
 from core.throttle.limits import limits as limits_of
@@ -24,6 +22,7 @@ from issuance.answers import Answer
 from issuance.bulk import Asked, BulkIssuer
 from issuance.bulk_writer import BulkWriter
 from issuance.callers import LoopCallers
+from issuance.configured import fence, numbering
 from issuance.domain.errors import (
     IssuanceError,
     RefusedError,
@@ -31,9 +30,7 @@ from issuance.domain.errors import (
     UnavailableError,
     WrongCustomerKeysError,
 )
-from issuance.fence import Fence, FileFence
 from issuance.issuer import Issuer
-from issuance.numbering import numbering
 from issuance.telling import Telling
 from issuance.writer import Writer
 from issuance.writer_session import WriterSession
@@ -43,6 +40,9 @@ from ledger.domain.customer_key import CustomerKeyError
 from ledger.guard import RestoredError, look
 from ledger.log import LogError
 from ledger.publication import PublicationAwayError, PublicationError
+
+if TYPE_CHECKING:
+    from core.env import Env
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -67,27 +67,6 @@ class State(NamedTuple):
 
     issues: bool
     refusal: IssuanceError | None
-
-
-def fence(env: Env) -> Fence:
-    """The fence that the settings name.
-
-    Raises:
-        SettingsError: none is named, and this is not an embedded service; or what it needs is missing.
-    """
-    if env.fence is None:
-        if env.embedded:
-            return FileFence(env.data_dir / "fence")
-        raise SettingsError("Production needs FENCE, a file, Redis or bucket off the database's volume; see README.md.")
-    if env.fence.startswith("s3://"):
-        from issuance.fence_bucket import BucketFence  # noqa: PLC0415  # boto3 takes 50 MB, which a file does not need
-
-        return BucketFence(env.fence, env)
-    if env.fence.startswith(("redis://", "rediss://")):
-        from issuance.fence_redis import RedisFence  # noqa: PLC0415  # likewise
-
-        return RedisFence(env.fence, env.shard)
-    return FileFence(Path(env.fence))
 
 
 @contextlib.asynccontextmanager

@@ -13,9 +13,9 @@ from core import query
 from core.keys.domain import Scope
 from core.negotiation import OneRepresentation
 from issuance import validate_contract
+from issuance.configured import kept_numbering
 from issuance.domain import validation
 from issuance.domain.validation import Validation
-from issuance.numbering import kept_numbering
 
 _A_WHILE = "public, max-age=3600"
 _encode = msgspec.json.Encoder().encode

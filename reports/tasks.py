@@ -11,8 +11,8 @@ from celery.exceptions import Ignore
 from django.conf import settings
 
 from core.env import SettingsError
+from issuance.configured import numbering
 from issuance.domain.errors import FenceError
-from issuance.numbering import numbering
 from ledger import runtime
 from ledger.log import Connection, LogError
 from ledger.role_session import RoleError

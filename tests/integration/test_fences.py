@@ -11,7 +11,7 @@ import pytest
 
 from core.bucket import Timing
 from core.env import load
-from issuance import fence_bucket, fence_redis, runtime
+from issuance import configured, fence_bucket, fence_redis
 from issuance.domain.errors import FenceError, UnavailableError
 from issuance.fence import Fence, FileFence, Mark
 from tests.plugin import ROOT
@@ -65,7 +65,7 @@ class Kind:
     def open(self) -> Fence:
         """A fence as another process would see it."""
         place = {"a file": str(self.path), "valkey": self.valkey.url, "a bucket": f"s3://{BUCKET}/{self.key}"}
-        return runtime.fence(load({"FENCE": place[self.name], **self.bucket.settings}))
+        return configured.fence(load({"FENCE": place[self.name], **self.bucket.settings}))
 
     def put(self, content: bytes) -> None:
         """Write over it, past all rules."""
@@ -226,7 +226,7 @@ def test_a_redis_that_could_forget_is_refused_even_if_it_has_only_become_so(
     valkey: SafeValkey, name: str, value: str, sentence: str
 ) -> None:
     valkey.command("FLUSHALL")
-    fence = runtime.fence(load({"FENCE": valkey.url}))
+    fence = configured.fence(load({"FENCE": valkey.url}))
     before = valkey.setting(name)
     fence.create(START)
     valkey.configure(name, value)
@@ -242,7 +242,7 @@ def test_a_redis_that_could_forget_is_refused_even_if_it_has_only_become_so(
 def test_a_mark_is_on_the_disk_though_valkey_has_begun_to_keep_things_only_now(valkey: SafeValkey) -> None:
     """It says `appendonly yes` as soon as it is told to, and writes nothing before it has written all it had."""
     valkey.command("FLUSHALL")
-    fence = runtime.fence(load({"FENCE": valkey.url}))
+    fence = configured.fence(load({"FENCE": valkey.url}))
     fence.create(START)
     valkey.command("CONFIG", "SET", "appendonly", "no")
     valkey.command("CONFIG", "SET", "appendonly", "yes")
@@ -261,7 +261,7 @@ def test_a_mark_is_on_the_disk_though_valkey_has_begun_to_keep_things_only_now(v
 
 def test_a_mark_that_was_answered_survives_kill_9_of_valkey(valkey: SafeValkey) -> None:
     valkey.command("FLUSHALL")
-    fence = runtime.fence(load({"FENCE": valkey.url}))
+    fence = configured.fence(load({"FENCE": valkey.url}))
     fence.create(START)
     for block in range(0, 50, 5):
         fence.advance(at(block + 4), block)
@@ -276,7 +276,7 @@ def test_a_mark_that_was_answered_survives_kill_9_of_valkey(valkey: SafeValkey) 
 def test_shards_have_fences_of_their_own_in_one_redis(valkey: SafeValkey) -> None:
     valkey.command("FLUSHALL")
     for shard in (0, 3):
-        fence = runtime.fence(load({"FENCE": valkey.url, "SHARD": str(shard)}))
+        fence = configured.fence(load({"FENCE": valkey.url, "SHARD": str(shard)}))
         fence.create(msgspec.structs.replace(START, shard=shard))
     assert sorted(valkey.command("KEYS", "*")) == [b"tracking:fence:0", b"tracking:fence:3"]  # type: ignore[call-overload]  # a list
 
@@ -287,7 +287,7 @@ def test_a_login_that_may_not_look_or_has_the_wrong_password_is_told_so_and_no_m
     valkey.command("FLUSHALL")
     valkey.command("ACL", "SETUSER", "blind", "on", ">hunter2", "~*", "+@all", "-config")
     for password, sentence in (("hunter2", "Allow its login CONFIG GET"), ("hunter3", "Correct FENCE")):
-        fence = runtime.fence(load({"FENCE": valkey.url.replace("//", f"//blind:{password}@")}))
+        fence = configured.fence(load({"FENCE": valkey.url.replace("//", f"//blind:{password}@")}))
         with pytest.raises(FenceError, match=sentence) as refused:
             fence.create(START)
         assert "hunter" not in str(refused.value)
@@ -297,7 +297,7 @@ def test_a_login_that_may_not_look_or_has_the_wrong_password_is_told_so_and_no_m
 def test_a_store_that_does_not_heed_all_conditions_is_refused(
     bucket: Store, monkeypatch: pytest.MonkeyPatch, fault: str, value: object
 ) -> None:
-    fence = runtime.fence(load({"FENCE": f"s3://{BUCKET}/{fault}/fence", **bucket.settings}))
+    fence = configured.fence(load({"FENCE": f"s3://{BUCKET}/{fault}/fence", **bucket.settings}))
     with monkeypatch.context() as broken:
         broken.setattr(bucket, fault, value)
         with pytest.raises(FenceError, match=r"has no conditional writes .* FENCE may be redis://"):
@@ -307,7 +307,7 @@ def test_a_store_that_does_not_heed_all_conditions_is_refused(
 
 
 def test_a_fence_in_a_bucket_that_is_not_there_is_said(bucket: Store) -> None:
-    fence = runtime.fence(load({"FENCE": "s3://nowhere/fence", **bucket.settings}))
+    fence = configured.fence(load({"FENCE": "s3://nowhere/fence", **bucket.settings}))
     with pytest.raises(FenceError, match="404 NoSuchBucket"):
         fence.read()
 
@@ -317,10 +317,10 @@ import sys
 import django
 django.setup()
 from core.env import load
-from issuance import runtime
+from issuance import configured
 from ledger import runtime as ledger
 env = load({"FENCE": "/tmp/fence", "PUBLICATION": "/tmp/published"})
-runtime.fence(env), ledger.place(env)
+configured.fence(env), ledger.place(env)
 print(*[name for name in ("boto3", "redis") if name in sys.modules])
 """
 

@@ -25,7 +25,15 @@ UNUSED: Final = {"rich", "requests", "jinja2", "pygments"}
 """What libraries import where it is installed, though nothing here uses it."""
 HEAVY: Final = {"PIL", "barcode", "boto3", "opentelemetry"}
 """What only some processes use, and import when they do."""
-OF_THE_WEB: Final = {"rest_framework.views", "drf_spectacular.utils", "uvicorn", "gunicorn", "a2wsgi", "core.urls"}
+OF_THE_WEB: Final = {
+    "rest_framework.views",
+    "drf_spectacular.utils",
+    "uvicorn",
+    "gunicorn",
+    "a2wsgi",
+    "core.urls",
+    "issuance.runtime",
+}
 LOOKED_AT_IN_CI: Final = {"migrate", "generate_docs"}
 """Commands that import all there is: Django's own checks everything, and the schema is made of all views."""
 

@@ -15,9 +15,9 @@ from core.env import Env, SettingsError
 from core.progress import Progress
 from issuance import accounts, capacity
 from issuance.accounting import Account, Detail, account
+from issuance.configured import numbering
 from issuance.domain.capacity import MONTH, Space
 from issuance.domain.errors import FenceError
-from issuance.numbering import numbering
 from ledger.domain.serial import BLOCK_SIZE, SHARD_CAPACITY
 
 WRONG, NOT_COUNTED = 1, 2

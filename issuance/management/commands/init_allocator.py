@@ -5,9 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from issuance import runtime
+from issuance.configured import fence, numbering
 from issuance.domain.errors import FenceError, UnavailableError
-from issuance.numbering import numbering
 from issuance.registry import Registry
 
 
@@ -20,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
         env = settings.ENV
-        registry = Registry(runtime.fence(env), env.shard, numbering(env).fingerprint)
+        registry = Registry(fence(env), env.shard, numbering(env).fingerprint)
         try:
             self.stdout.write(registry.initialise())
         except (FenceError, UnavailableError) as error:

@@ -12,9 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from core.databases import OWNER_ROLE
 from core.env import Env, SettingsError
 from core.progress import Progress
-from issuance import runtime
+from issuance.configured import fence, numbering
 from issuance.domain.errors import FenceError, UnavailableError
-from issuance.numbering import numbering
 from issuance.recovery import Outside, Plan, Recovery, alone
 from ledger import recovery_record
 from ledger import runtime as ledger
@@ -146,7 +145,7 @@ def _ended(env: Env, old_key: str | None, old_publication: str | None) -> tuple[
 def _outside(env: Env, place: Publication | None, key: VerifierKey, above: int | None) -> Outside:
     numbers = numbering(env)
     return Outside(
-        runtime.fence(env),
+        fence(env),
         place,
         key,
         env.shard,

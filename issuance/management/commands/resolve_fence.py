@@ -5,9 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from issuance import runtime
+from issuance.configured import fence, numbering
 from issuance.domain.errors import FenceError, UnavailableError
-from issuance.numbering import numbering
 from issuance.registry import Registry
 
 
@@ -24,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
         env = settings.ENV
-        registry = Registry(runtime.fence(env), env.shard, numbering(env).fingerprint)
+        registry = Registry(fence(env), env.shard, numbering(env).fingerprint)
         try:
             matter, plan = registry.diagnose()
             if matter is None:

@@ -11,7 +11,7 @@ from psycopg import sql
 from core.databases import APPLICATION_ROLE
 from core.env import Env, SettingsError
 from core.progress import Progress
-from issuance.numbering import numbering
+from issuance.configured import numbering
 from ledger import recovery_record, runtime
 from ledger.domain.note import NoteError, VerifierKey
 from ledger.log import LogError

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core.env import SettingsError
-from issuance.numbering import numbering
+from issuance.configured import numbering
 from ledger import coordinator
 from ledger.coordinator import CoordinatorError
 from ledger.runtime import key_ring
