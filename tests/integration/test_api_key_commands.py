@@ -1,9 +1,6 @@
 """The commands that look after API keys, as an operator runs them: what they print, and their exit codes."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -13,10 +10,10 @@ import psycopg
 import pytest
 
 from core.keys import domain
-from tests.logs import LOGS
-from tests.plugin import ROOT, Database
+from tests.plugin import Database
 from tests.support.clients.orders import GOOD
 from tests.support.database.rows import Session
+from tests.support.processes.commands import command
 
 ID = GOOD["customer_id"]
 KEY = re.compile(r"tna_([1-9][0-9]*)_[0-9a-f]{32}(?:_([0-9a-f]{32}))?\n")
@@ -35,16 +32,7 @@ class Ended(NamedTuple):
 
 def run(database: Database, *arguments: str, **settings: str) -> Ended:
     """Run a command to its end."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
-        env={**os.environ, **database.settings, **settings},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    LOGS.take("commands", done.stderr)
-    assert "Traceback" not in done.stderr, done.stderr
+    done = command(database, *arguments, **settings)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

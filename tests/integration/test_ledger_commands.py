@@ -16,6 +16,7 @@ from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, SignerKey
 from ledger.domain.proof import Proof
 from tests.plugin import ROOT
+from tests.support.processes import commands
 
 SIGNER = SignerKey("tracking.example/log", bytes(range(32)))
 KEY = str(SIGNER.verifier)
@@ -34,16 +35,8 @@ class Ended(NamedTuple):
 
 def run(*arguments: str, given: bytes = b"", settings: dict[str, str] | None = None) -> Ended:
     """Run a command beside a database that nobody can reach."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
-        env=os.environ | AWAY | (settings or {}),
-        input=given,
-        check=False,
-        capture_output=True,
-        timeout=60,
-    )
-    assert b"Traceback" not in done.stderr, done.stderr
-    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    done = commands.run(*arguments, given=given, environment=AWAY | (settings or {}))
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def proven(index: int) -> str:
@@ -100,7 +93,12 @@ def test_a_proof_is_read_from_standard_input(file: Path) -> None:
 def test_whoever_has_neither_database_nor_settings_can_verify(file: Path, tmp_path: Path) -> None:
     arguments = ("verify_proof", str(file), "--key", KEY, "--leaf-hash", LEAVES[2].hex())
     folder = tmp_path / "none"
-    assert run(*arguments, settings=NOTHING | {"DATA_DIR": str(folder)}).code == 0
+    bare = NOTHING | {"DATA_DIR": str(folder), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments], env=bare, check=True, capture_output=True
+    )
+    assert (done.stdout, done.stderr) == (b"Proven: leaf 2 of 5 in the log tracking.example/log.\n", b"")
+    assert run(*arguments, settings=bare).code == 0
     assert not folder.exists(), "nothing is made"
 
 

@@ -25,6 +25,7 @@ from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.report_counts import counted, documents, expected, position, roll_up
 from tests.support.database.synthetic_ledger import fill
+from tests.support.processes import commands
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer, seal
 from tests.support.processes.service import ServiceFactory
@@ -74,11 +75,8 @@ def command(database: Database, **settings: str) -> "subprocess.Popen[str]":
 
 
 def run(database: Database, **settings: str) -> Said:
-    running = command(database, **settings)
-    said, _ = running.communicate(timeout=240)
-    LOGS.take("commands", said)
-    assert "Traceback" not in said, said
-    return Said(running.returncode, said)
+    done = commands.command(database, "rebuild_reports", **settings)
+    return Said(done.returncode, done.stdout + done.stderr)
 
 
 def ask(database: Database, statement: str) -> list[tuple[Any, ...]]:
