@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import psycopg
 import pytest
+from psycopg import sql
 from pytest_django.plugin import blocking_manager_key
 
 from core.embedded import postgres
@@ -108,8 +110,14 @@ class Cluster:
             self._make_template()
         self._made += 1
         made = self.database(f"test_{self._made}")
-        postgres.create_database(self.server.url(), made.name, template=TEMPLATE)
+        self.copy(TEMPLATE, made.name)
         return made
+
+    def copy(self, database: str, name: str) -> None:
+        """Make a copy of a database that nobody uses, file by file: a quarter of the CPU of logging each page."""
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        with psycopg.connect(self.server.url(), autocommit=True) as session:
+            session.execute(create.format(sql.Identifier(name), sql.Identifier(database)))
 
     def drop(self, database: Database) -> None:
         """Drop it, ending whatever sessions are left in it."""

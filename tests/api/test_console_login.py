@@ -214,7 +214,7 @@ def test_a_session_is_no_key_and_the_api_gives_no_cookie(inside: Browser) -> Non
 def test_a_name_is_taken_once_and_must_be_plain(database: Database) -> None:
     one_time(database, "twice")
     for arguments in (("twice",), ("Not Plain", "--again")):
-        with pytest.raises(Exception, match="exit status"):
+        with pytest.raises(AssertionError, match="CommandError: "):
             one_time(database, *arguments)
 
 

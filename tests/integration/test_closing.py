@@ -22,7 +22,7 @@ from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.report_counts import checks, counted, documents, expected, pages, position, roll_up
-from tests.support.database.synthetic_ledger import fill
+from tests.support.database.synthetic_ledger import fill, filled
 from tests.support.log.history import commit_only
 from tests.support.processes.sealers import seal, state
 from tests.support.processes.service import ServiceFactory
@@ -36,14 +36,12 @@ ONE_USAGE = "ctid = (SELECT min(ctid) FROM daily_usage WHERE day = '2026-01-01')
 @pytest.fixture
 def days() -> Iterator[Database]:
     """Events of January 1st, 2nd and 5th, 2026, with nothing in between."""
-    made = CLUSTER.create()
     moment = (
         "timestamptz '2026-01-01T12:00:00Z' + i * interval '8 s'"
         " + CASE WHEN i >= 8192 THEN interval '3 days' ELSE interval '0' END"
     )
-    fill(made, 12_288, moment=moment)
-    yield made
-    CLUSTER.drop(made)
+    with filled(12_288, moment=moment) as made:
+        yield made
 
 
 def close(database: Database, now: datetime, zone: str = "UTC", grace: int = GRACE) -> list[date]:

@@ -20,11 +20,11 @@ from psycopg.conninfo import make_conninfo
 from reports import closing, rebuild, rollup
 from reports.session import Turn, session, turn
 from tests.logs import LOGS
-from tests.plugin import CLUSTER, ROOT, Database
+from tests.plugin import ROOT, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.report_counts import counted, documents, expected, position, roll_up
-from tests.support.database.synthetic_ledger import fill
+from tests.support.database.synthetic_ledger import filled
 from tests.support.processes import commands
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer, seal
@@ -57,11 +57,12 @@ class Said(NamedTuple):
 @pytest.fixture
 def days() -> Iterator[Database]:
     """A ledger of five days, all counted."""
-    made = CLUSTER.create()
-    fill(made, 20_000, moment=DAYS)
-    roll_up(made, most=4096)
-    yield made
-    CLUSTER.drop(made)
+    with filled(20_000, moment=DAYS, then=in_steps) as made:
+        yield made
+
+
+def in_steps(database: Database) -> None:
+    roll_up(database, most=4096)
 
 
 def command(database: Database, **settings: str) -> "subprocess.Popen[str]":

@@ -13,7 +13,7 @@ from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, Database
 from tests.support.clients.load import load
 from tests.support.database.report_counts import counted, expected, pages, position, roll_up
-from tests.support.database.synthetic_ledger import fill
+from tests.support.database.synthetic_ledger import fill, filled
 from tests.support.log.tampering import tamper
 from tests.support.processes.sealers import sealing, state
 from tests.support.processes.service import ServiceFactory
@@ -30,23 +30,27 @@ def fresh() -> Iterator[Database]:
     CLUSTER.drop(made)
 
 
-@pytest.fixture(scope="module")
-def filled() -> Iterator[Database]:
+@pytest.fixture
+def days() -> Iterator[Database]:
     """A ledger of five days in which nobody has counted anything."""
-    made = CLUSTER.create()
-    fill(made, EVENTS, moment="timestamptz '2026-01-01T00:00:00Z' + i * interval '20 s'")
-    yield made
-    CLUSTER.drop(made)
+    with filled(EVENTS, moment="timestamptz '2026-01-01T00:00:00Z' + i * interval '20 s'") as made:
+        yield made
 
 
-def test_steps_of_any_size_count_what_one_group_by_counts(fresh: Database) -> None:
-    fill(fresh, EVENTS, moment="timestamptz '2026-01-01T00:00:00Z' + i * interval '20 s'")
-    steps = roll_up(fresh, most=3000)
+@pytest.fixture
+def uncounted() -> Iterator[Database]:
+    """A ledger of eight blocks in which nobody has counted anything."""
+    with filled(8192) as made:
+        yield made
+
+
+def test_steps_of_any_size_count_what_one_group_by_counts(days: Database) -> None:
+    steps = roll_up(days, most=3000)
     assert steps >= EVENTS // (3000 + BLOCK), "a step ends where a run ends"
-    assert position(fresh) == state(fresh)["size"] == EVENTS
-    assert counted(fresh) == expected(fresh)
-    assert len({key[0] for key in counted(fresh).usage}) == 5
-    assert roll_up(fresh) == 0
+    assert position(days) == state(days)["size"] == EVENTS
+    assert counted(days) == expected(days)
+    assert len({key[0] for key in counted(days).usage}) == 5
+    assert roll_up(days) == 0
 
 
 def test_what_is_issued_and_sealed_meanwhile_is_counted_once_wherever_the_position_lies(
@@ -119,72 +123,69 @@ def test_days_begin_and_end_as_the_clocks_of_the_zone_show_it(fresh: Database, z
     assert counted(fresh) != expected(fresh)
 
 
-def test_another_zone_is_refused_and_the_message_says_what_to_do(fresh: Database) -> None:
-    fill(fresh, 8192)
-    roll_up(fresh, "Europe/Paris")
-    before = counted(fresh)
+def test_another_zone_is_refused_and_the_message_says_what_to_do(uncounted: Database) -> None:
+    roll_up(uncounted, "Europe/Paris")
+    before = counted(uncounted)
     with pytest.raises(
         rollup.ZoneError,
         match=r"count the days of Europe/Paris, and REPORT_TIME_ZONE is UTC. Set it back, or run `manage.py rebuild",
     ):
-        step(fresh, "UTC")
-    assert counted(fresh) == before
+        step(uncounted, "UTC")
+    assert counted(uncounted) == before
 
 
 @pytest.mark.parametrize("zone", ["Europe/Pariss", "Foo5", "europe/paris"])
-def test_a_zone_that_there_is_not_is_refused(filled: Database, zone: str) -> None:
+def test_a_zone_that_there_is_not_is_refused(days: Database, zone: str) -> None:
     with pytest.raises(rollup.ZoneError, match=f"REPORT_TIME_ZONE is {zone}, and there is no such time zone"):
-        step(filled, zone)
-    assert position(filled) == 0
+        step(days, zone)
+    assert position(days) == 0
 
 
-def test_a_range_whose_rows_are_not_all_there_is_not_counted(fresh: Database) -> None:
-    fill(fresh, 8192)
-    step(fresh, "UTC", 4096)
-    before = counted(fresh)
-    tamper(fresh, "DELETE FROM issuance_event WHERE serial = (SELECT first_serial FROM run WHERE first_leaf = 5120)")
-    with pytest.raises(LogError, match="The leaves 4096 to 8191 have 4095 events; 4096 were sealed"):
-        step(fresh, "UTC")
-    assert (counted(fresh), position(fresh)) == (before, 4096)
-
-
-def test_a_row_too_many_is_not_counted(fresh: Database) -> None:
-    fill(fresh, 8192)
+def test_a_range_whose_rows_are_not_all_there_is_not_counted(uncounted: Database) -> None:
+    step(uncounted, "UTC", 4096)
+    before = counted(uncounted)
     tamper(
-        fresh,
+        uncounted, "DELETE FROM issuance_event WHERE serial = (SELECT first_serial FROM run WHERE first_leaf = 5120)"
+    )
+    with pytest.raises(LogError, match="The leaves 4096 to 8191 have 4095 events; 4096 were sealed"):
+        step(uncounted, "UTC")
+    assert (counted(uncounted), position(uncounted)) == (before, 4096)
+
+
+def test_a_row_too_many_is_not_counted(uncounted: Database) -> None:
+    tamper(
+        uncounted,
         "DELETE FROM issuance_event WHERE serial = 7",
         "UPDATE run SET leaves = leaves - 1 WHERE first_serial = 0",
         "UPDATE run SET first_leaf = first_leaf - 1 WHERE first_serial > 0",
         "UPDATE tree_state SET size = size - 1, published_size = size - 1",
     )
-    roll_up(fresh, most=1024)
-    assert counted(fresh) == expected(fresh)
+    roll_up(uncounted, most=1024)
+    assert counted(uncounted) == expected(uncounted)
     tamper(
-        fresh,
+        uncounted,
         "INSERT INTO issuance_event SELECT 7, order_created_at, requested_at, principal, customer_key_id, weight_band,"
         " request_id, customer_tag, '00000000007' || substr(number, 12), origin, destination"
         " FROM issuance_event WHERE serial = 8",
         "UPDATE rollup_state SET leaves = 0",
     )
     with pytest.raises(LogError, match="The leaves 0 to 2046 have 2048 events; 2047 were sealed"):
-        step(fresh, "UTC", 1024)
+        step(uncounted, "UTC", 1024)
 
 
 @pytest.mark.parametrize("moment", ["infinity", "-infinity", "0044-03-15 BC", "12026-01-01"])
-def test_a_time_that_no_calendar_of_ours_has_stops_the_count_and_is_told(fresh: Database, moment: str) -> None:
-    fill(fresh, 8192)
-    tamper(fresh, f"UPDATE issuance_event SET requested_at = '{moment}' WHERE serial = 3")
+def test_a_time_that_no_calendar_of_ours_has_stops_the_count_and_is_told(uncounted: Database, moment: str) -> None:
+    tamper(uncounted, f"UPDATE issuance_event SET requested_at = '{moment}' WHERE serial = 3")
     with pytest.raises(LogError, match="Of the leaves 0 to 8191, 1 have a time that no writer of ours has written"):
-        step(fresh, "UTC")
-    assert (counted(fresh).usage, position(fresh)) == ({}, 0)
+        step(uncounted, "UTC")
+    assert (counted(uncounted).usage, position(uncounted)) == ({}, 0)
 
 
-def test_a_database_behind_its_counts_is_told(fresh: Database) -> None:
-    fill(fresh, 8192)
-    roll_up(fresh)
-    tamper(fresh, "UPDATE tree_state SET size = 100, published_size = 100")
+def test_a_database_behind_its_counts_is_told(uncounted: Database) -> None:
+    roll_up(uncounted)
+    tamper(uncounted, "UPDATE tree_state SET size = 100, published_size = 100")
     with pytest.raises(LogError, match="The reports count 8192 leaves, and the log has 100"):
-        step(fresh, "UTC")
+        step(uncounted, "UTC")
 
 
 def test_an_empty_log_has_nothing_to_count(fresh: Database) -> None:
@@ -192,8 +193,8 @@ def test_an_empty_log_has_nothing_to_count(fresh: Database) -> None:
     assert position(fresh) == 0
 
 
-def test_of_two_sessions_one_has_the_turn(filled: Database) -> None:
-    with session(filled.reporter_url) as one, session(filled.reporter_url) as other:
+def test_of_two_sessions_one_has_the_turn(days: Database) -> None:
+    with session(days.reporter_url) as one, session(days.reporter_url) as other:
         with turn(one, Turn.COUNTING) as first, turn(other, Turn.COUNTING) as second:
             assert (first, second) == (True, False)
             with turn(other, Turn.CHECKING) as third:
@@ -214,20 +215,19 @@ def test_a_step_reads_what_it_counts_and_not_the_ledger(fresh: Database) -> None
     assert read["issuance_event"] - before["issuance_event"] < whole / 8, "a block of each writer lies amid the others"
 
 
-def test_without_a_turn_two_steps_at_once_do_not_both_count(fresh: Database) -> None:
+def test_without_a_turn_two_steps_at_once_do_not_both_count(uncounted: Database) -> None:
     # The turn keeps them apart; if it ever does not, the database does.
-    fill(fresh, 8192)
-    with session(fresh.reporter_url) as one, session(fresh.reporter_url) as other, one.transaction():
+    with session(uncounted.reporter_url) as one, session(uncounted.reporter_url) as other, one.transaction():
         rollup.position(one)
         rollup.step(other, "UTC")
         with pytest.raises(psycopg.errors.SerializationFailure):
             rollup.step(one, "UTC")
-    assert counted(fresh) == expected(fresh)
+    assert counted(uncounted) == expected(uncounted)
 
 
-def test_a_leaf_is_counted_on_the_day_it_was_requested_not_ordered(filled: Database) -> None:
-    roll_up(filled)
-    assert min(key[0] for key in counted(filled).total) == date(2026, 1, 1)
+def test_a_leaf_is_counted_on_the_day_it_was_requested_not_ordered(days: Database) -> None:
+    roll_up(days)
+    assert min(key[0] for key in counted(days).total) == date(2026, 1, 1)
 
 
 def step(database: Database, zone: str, most: int = rollup.MOST_LEAVES) -> rollup.Position:

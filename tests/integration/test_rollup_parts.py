@@ -10,9 +10,9 @@ import pytest
 from ledger.log import Connection, LogError
 from reports import parts, rollup
 from reports.session import Turn, session, turn
-from tests.plugin import CLUSTER, Database
+from tests.plugin import Database
 from tests.support.database.report_counts import counted, expected, position, roll_up
-from tests.support.database.synthetic_ledger import fill
+from tests.support.database.synthetic_ledger import filled
 from tests.support.log.tampering import tamper
 
 EVENTS = 40_000
@@ -22,10 +22,8 @@ MOST = 3_000
 @pytest.fixture
 def behind() -> Iterator[Database]:
     """A ledger from before midnight on, of UTC if not of Jakarta, in which nobody has counted anything."""
-    made = CLUSTER.create()
-    fill(made, EVENTS, moment="timestamptz '2025-12-31T22:00:00Z' + i * interval '5 s'")
-    yield made
-    CLUSTER.drop(made)
+    with filled(EVENTS, moment="timestamptz '2025-12-31T22:00:00Z' + i * interval '5 s'") as made:
+        yield made
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def duplicate(database: Database, copy: Database) -> None:
     """Make a copy of a database; sessions are ended, also those that were closed and take their time."""
     with psycopg.connect(CLUSTER.server.url(), autocommit=True) as session:
         session.execute(_END, [database.name])
-    postgres.create_database(CLUSTER.server.url(), copy.name, template=database.name)
+    CLUSTER.copy(database.name, copy.name)
 
 
 @contextmanager

@@ -1,11 +1,15 @@
 """Ledgers too large to issue: rows made by SQL that look like those of eight writers, and a log that has them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 from uuid import UUID
 
 import psycopg
 
 from ledger.domain.tag import KeyRing
-from tests.plugin import Database
+from tests.plugin import CLUSTER, Database
+from tests.support.database.database_copies import backup
 from tests.support.processes.secret_keys import TAG_KEY
 
 WRITERS, BATCH = 8, 32
@@ -78,3 +82,23 @@ def fill(database: Database, count: int, *, moment: str = STEADY, unsealed_block
         session.execute(_RUNS, [blocks - unsealed_blocks])
         session.execute(_PUBLISHED)
         session.execute("VACUUM (ANALYZE) issuance_event, run, tree_state")
+
+
+_MADE: Final[dict[tuple[int, str, Callable[[Database], object]], Database]] = {}
+
+
+@contextmanager
+def filled(
+    count: int, *, moment: str = STEADY, then: Callable[[Database], object] = lambda _: None
+) -> Iterator[Database]:
+    """A ledger of so many events for the block alone, with what ``then`` does to it.
+
+    One is filled in a process of tests, and each block has a copy of it.
+    """
+    key = count, moment, then
+    if key not in _MADE:
+        _MADE[key] = CLUSTER.create()
+        fill(_MADE[key], count, moment=moment)
+        then(_MADE[key])
+    with backup(_MADE[key]) as copy:
+        yield copy
