@@ -15,7 +15,7 @@ OPEN = "default-src * 'unsafe-inline'"
 
 def complains(tabs: Tabs, page: Page, complaint: str) -> bool:
     """Whether it was heard by now; Playwright listens while it waits for something."""
-    page.wait_for_timeout(100)
+    page.wait_for_timeout(20)
     return any(complaint in each for each in tabs.complaints)
 
 

@@ -26,11 +26,12 @@ SECONDS = 0.5
 
 
 class Reader:
-    """What reads bodies: how many it has under way, and what became of the last one."""
+    """Reads bodies: how many it has under way, what became of the last one, and the sizes of those it read."""
 
     def __init__(self) -> None:
         self.open = 0
         self.read: int | str | None = None
+        self.sizes: set[int] = set()
         self.pause = 0.0
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -39,6 +40,7 @@ class Reader:
         time.sleep(self.pause)
         try:
             self.read = len(body.read(request, LIMIT))
+            self.sizes.add(self.read)
             response = HttpResponse(str(self.read))
         except ProblemError as error:
             self.read = error.problem.slug
@@ -139,7 +141,8 @@ def test_a_body_that_is_there_may_be_worked_on_for_as_long_as_it_takes(
 ) -> None:
     monkeypatch.setattr(server, "BODY_SECONDS", 4 * SECONDS)  # in which it comes, also where all is slow
     reader.pause = 6 * SECONDS
-    for size in (10, LIMIT):  # the second is more than is taken before it is asked for
-        with sent(port, *with_length(size, b"x" * size)) as client:
+    small, large = (with_length(size, b"x" * size) for size in (10, LIMIT))
+    with sent(port, *small) as one, sent(port, *large) as other:  # more than is taken before it is read
+        for client in (one, other):
             assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
-    assert reader.read == LIMIT
+    assert reader.sizes == {10, LIMIT}

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psycopg
 import redis
-from celery import Celery as App
 
 from core.embedded.__main__ import BEAT, WORKER
 from core.embedded.process import Process
@@ -73,6 +72,8 @@ beat = partial(Celery, BEAT)
 
 def send(broker: Valkey, task: str) -> str:
     """Send a task, as beat does; its id."""
+    from celery import Celery as App  # noqa: PLC0415  # it costs every collection of the tests 0.3 s
+
     with App("test", broker=broker.url) as app:
         return str(app.send_task(f"reports.tasks.{task}", queue="reports-0").id)
 

@@ -3,12 +3,14 @@
 Where the start is what is tested (a signal, a terminal, a shell's environment), a test starts `manage.py` itself.
 """
 
+import asyncio
 import io
 import os
 import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 from unittest.mock import patch
@@ -50,7 +52,7 @@ def run(*arguments: str, given: bytes = b"", environment: Mapping[str, str] | No
         redirect_stdout(out),
         redirect_stderr(err),
     ):
-        code = _exit_code(line, err)
+        code = _in_a_thread(line, err) if asyncio._get_running_loop() else _exit_code(line, err)
     LOGS.take("commands", err.getvalue())
     return subprocess.CompletedProcess(line, code, out.getvalue(), err.getvalue())
 
@@ -60,6 +62,12 @@ def manage(database: Database, *arguments: str, **changes: str) -> str:
     done = command(database, *arguments, **changes)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def _in_a_thread(line: list[str], err: io.StringIO) -> int:
+    """Run it where no event loop runs: Playwright's is the test's thread's, and Django's ORM refuses to work in one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_exit_code, line, err).result()
 
 
 def _exit_code(line: list[str], err: io.StringIO) -> int:

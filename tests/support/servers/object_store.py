@@ -10,10 +10,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3  # type: ignore[import-untyped]  # no stubs are installed
-from botocore.config import Config  # type: ignore[import-untyped]  # no stubs are installed
-from moto.server import ThreadedMotoServer
-
 from tests.support.processes.threads import beside
 
 BUCKET = "tracking"
@@ -61,6 +57,10 @@ class Store:
         self.port = 0
         self._upstream = upstream
         self._turn = asyncio.Lock()
+        # Imported here: boto3 and moto cost every collection of the tests 0.6 s.
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # no stubs are installed
+        from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415  # no stubs either
+
         self.client: Any = boto3.client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{upstream}",
@@ -188,6 +188,8 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> R
 def store() -> Iterator[Store]:
     """A store of its own, with an empty bucket; both parts run in threads."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would log each request
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415  # see Store
+
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()
     made = Store(moto.get_host_and_port()[1])
