@@ -7,6 +7,9 @@ compile := uv pip compile --quiet --universal --python-version 3.12 --generate-h
 # Two processes a core: half of a test's time is waiting.
 tests = $(python) -m pytest -n 4 --dist loadfile
 
+# Whoever sets it means their own work; here each start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 packages = core issuance ledger reports schema
 
 # What production is given, as far as its settings can be checked without it.

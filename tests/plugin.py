@@ -6,6 +6,7 @@ A `-p` plugin, since pytest-django reads the settings before it reads conftest.p
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -148,6 +149,8 @@ def set_environment(nowhere: Database) -> None:
     """Make the settings those of the tests, whatever the shell has; ``nowhere`` serves what asks for no database."""
     for field in msgspec.structs.fields(Env):
         os.environ.pop(field.encode_name, None)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile all that it imports
+    sys.dont_write_bytecode = False
     os.environ |= nowhere.settings | {
         "SECRET_KEY": secret_keys.key("SECRET_KEY"),
         "NUMBER_KEY": secret_keys.NUMBER_KEY,
