@@ -5,7 +5,7 @@ compile := uv pip compile --quiet --universal --python-version 3.12 --generate-h
 	--no-emit-index-url --no-emit-find-links
 
 # Two processes a core: half of a test's time is waiting.
-tests = $(python) -m pytest -n 4 --dist loadfile
+tests = $(python) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Whoever sets it means their own work; here each start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE

@@ -3,6 +3,7 @@
 A `-p` plugin, since pytest-django reads the settings before it reads conftest.py.
 """
 
+import gc
 import logging
 import os
 import shutil
@@ -29,6 +30,10 @@ from tests.support.processes import secret_keys
 ROOT: Final = Path(__file__).resolve().parent.parent
 LEDGER_KEY: Final = SignerKey("log.test/tracking", bytes(range(32))).export()
 TEMPLATE: Final = "template_tracking"
+_LONGEST_FIRST: Final = ("faults", "browser", "clients", "integration", "api", "unit")
+"""The folders of tests."""
+
+gc.disable()
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,18 @@ _config: list[pytest.Config] = []
 def pytest_configure(config: pytest.Config) -> None:
     """Know of the run."""
     _config.append(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process works alone in the end; files stay together."""
+    items.sort(key=lambda item: _LONGEST_FIRST.index(item.path.parent.name))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported and collected; it was off until now, which is a tenth of the start."""
+    gc.freeze()
+    gc.enable()
 
 
 def database_access() -> AbstractContextManager[None]:
