@@ -27,6 +27,8 @@ from tests.support.processes.commands import manage
 from tests.support.processes.proc import eventually, stops
 from tests.support.processes.service import ServiceFactory
 
+SHARES = True
+
 OWN, OTHER = GOOD["customer_id"], str(uuid4())
 UNAUTHORIZED = (401, "unauthorized")
 WAYS = {"the lane": f"{PATH}?{query().decode()}", "Django": stats.path(OWN)}
@@ -99,17 +101,6 @@ def test_a_customers_key_issues_for_that_customer_alone_and_is_told_the_entry(po
     assert stats.tag(OWN).hex() in own.json()["entry"]
     other = ask(port, f"{PATH}?{query(customer_id=OTHER).decode()}", **bearer(own_key))
     assert problem(other) == (403, "other-customer")
-
-
-def test_issuing_can_be_closed_to_whoever_has_no_key(database: Database, key: str, service: ServiceFactory) -> None:
-    with service(database, WEB_CONCURRENCY="1", ISSUANCE_REQUIRES_KEY="1") as closed:
-        before = ledger.count(database.owner_url)
-        for headers in ({}, {"Authorization": "Basic abc"}, {"Authorization": ""}):
-            response = ask(closed.port, WAYS["the lane"], **headers)
-            assert problem(response) == UNAUTHORIZED
-            assert response.headers["www-authenticate"] == "Bearer"
-        assert ledger.count(database.owner_url) == before
-        assert statuses(closed.port, key) == [200, 200]
 
 
 @pytest.mark.parametrize("way", WAYS)

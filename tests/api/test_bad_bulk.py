@@ -16,6 +16,8 @@ from tests.support.clients.api_keys import make_key
 from tests.support.clients.bulk import PATH, order, orders
 from tests.support.clients.raw_http import Reply, exchange
 
+SHARES = True
+
 JSON = b"Content-Type: application/json"
 KEY = ("Idempotency-Key", "format", "1 to 255 visible ASCII characters but the comma, given once.")
 UNKNOWN = f"There is no such parameter; these are: {', '.join(NAMES)}."

@@ -12,6 +12,8 @@ from issuance.domain.order import NAMES
 from tests.support.clients.orders import GOOD, PATH, query
 from tests.support.clients.raw_http import Reply, exchange, raw_request
 
+SHARES = True
+
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

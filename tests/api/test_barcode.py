@@ -11,6 +11,8 @@ from tests.support.clients.http import ask, problem
 from tests.support.clients.labels import NEVER_ISSUED, forms, slip
 from tests.support.log import history as histories
 
+SHARES = True
+
 FORMS = {"svg": "image/svg+xml", "png": "image/png"}
 
 

@@ -18,13 +18,15 @@ from tests.support.clients.orders import GOOD
 from tests.support.database.rows import Session
 from tests.support.processes.proc import stops
 
+SHARES = True
+
 GRACE = 3.0
 KEY = re.compile(r"tna_([1-9][0-9]*)_[0-9a-f]{32}(?:_([0-9a-f]{32}))?")
 
 
 @pytest.fixture(scope="module")
 def browser(database: Database, lane_port: int) -> Iterator[Browser]:
-    with staff(database, lane_port) as browser:
+    with staff(database, lane_port, "keys") as browser:
         yield browser
 
 

@@ -11,9 +11,8 @@ from tests.support.clients.http import ask, problem
 from tests.support.clients.orders import PATH, query
 from tests.support.clients.stats import ask_stats
 from tests.support.database import ledger
-from tests.support.processes.clocks import frozen
-from tests.support.processes.sealers import Sealer, until_published
-from tests.support.processes.service import ServiceFactory
+from tests.support.processes.clocks import Clock
+from tests.support.processes.sealers import seal
 
 OWN, OTHER = str(uuid4()), str(uuid4())
 ORDERS = (
@@ -36,16 +35,16 @@ EMPTY = "A value is required; leave the parameter out where none is meant."
 
 
 @pytest.fixture(scope="module")
-def history(database: Database, service: ServiceFactory) -> int:
+def history(database: Database, lane_port: int, clock: Clock) -> int:
     """How many leaves there are: one of another customer beside each of the customer's own."""
     for moment, order in ORDERS:
-        with frozen(service, database, moment) as running:
-            for customer in (OWN, OTHER):
-                made = ask(running.port, f"{PATH}?{query(customer_id=customer, **order).decode()}")
-                assert made.json()["created_at"] == moment
+        clock.stop(moment)
+        for customer in (OWN, OTHER):
+            made = ask(lane_port, f"{PATH}?{query(customer_id=customer, **order).decode()}")
+            assert made.json()["created_at"] == moment
+    clock.release()
     size = ledger.count(database.owner_url)
-    with Sealer(database):
-        until_published(database, size)
+    seal(database, size)
     return size
 
 

@@ -21,7 +21,7 @@ from tests.support.clients.orders import PATH as ISSUE
 from tests.support.clients.orders import query
 from tests.support.database import ledger
 from tests.support.database.report_counts import roll_up
-from tests.support.processes.clocks import frozen, of_one_day
+from tests.support.processes.clocks import Clock, of_one_day
 from tests.support.processes.sealers import Sealer, seal, until_published
 from tests.support.processes.service import ServiceFactory
 
@@ -44,21 +44,22 @@ LINES = [
 ]
 
 
-def issue(database: Database, service: ServiceFactory, moment: str, **order: str) -> None:
-    with frozen(service, database, moment) as running:
-        made = ask(running.port, f"{ISSUE}?{query(customer_id=str(uuid4()), **order).decode()}")
-        assert made.json()["created_at"] == moment
+def issue(port: int, clock: Clock, moment: str, **order: str) -> None:
+    clock.stop(moment)
+    made = ask(port, f"{ISSUE}?{query(customer_id=str(uuid4()), **order).decode()}")
+    assert made.json()["created_at"] == moment
+    clock.release()
 
 
 @pytest.fixture(scope="module")
-def reports(database: Database, service: ServiceFactory) -> dict[date, bytes]:
+def reports(database: Database, lane_port: int, clock: Clock) -> dict[date, bytes]:
     """A history whose days are closed but for the last one, whose event is not rolled up."""
     with Sealer(database):
         for moment, order in ORDERS:
             if moment.startswith(OPEN.isoformat()):
                 until_published(database, ledger.count(database.owner_url))
                 closed = close(database, "2026-03-03T00:00:00Z")
-            issue(database, service, moment, **order)
+            issue(lane_port, clock, moment, **order)
         until_published(database, len(ORDERS))
     return closed
 
@@ -309,14 +310,14 @@ def test_a_time_zone_that_there_is_not_is_named_in_the_log(
 
 
 def test_what_is_sealed_after_the_report_is_counted_and_corrects_it(
-    lane_port: int, database: Database, service: ServiceFactory, key: str, reports: dict[date, bytes]
+    lane_port: int, database: Database, clock: Clock, key: str, reports: dict[date, bytes]
 ) -> None:
     """The last test: it goes on with the history."""
     before = ask_reports(lane_port, key, f"/{CLOSED}/corrections")
     assert before.json() == {"day": "2026-03-01", "total": 0, "corrections": []}
     open_day = ask_reports(lane_port, key, f"/{OPEN}").headers["etag"]
     days = ask_reports(lane_port, key, PERIOD).headers["etag"]
-    issue(database, service, "2026-03-01T08:00:00.000000Z", weight="0.1", destination_country_id="TH")
+    issue(lane_port, clock, "2026-03-01T08:00:00.000000Z", weight="0.1", destination_country_id="TH")
     assert ask_reports(lane_port, key, PERIOD, If_None_Match=days).status_code == 304, "it is not sealed yet"
     seal(database, 6)
 

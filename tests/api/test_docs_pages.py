@@ -1,28 +1,25 @@
 """Swagger UI and Redoc: they ask nobody but this service, and what they send first is answered."""
 
 import re
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from tests.api.conftest import Shared
 from tests.plugin import Database
 from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.http import ask, problem
 from tests.support.clients.operations import OPERATIONS, WITNESSED, first_examples
-from tests.support.clients.orders import GOOD
-from tests.support.processes.sealers import Sealer, until_published
+
+SHARES = True
 
 PAGES = ["/docs", "/redoc"]
 
 
 @pytest.fixture(scope="module")
-def port(database: Database, lane_port: int) -> Iterator[int]:
-    """The service beside its sealer, with a number in the log."""
-    with Sealer(database):
-        httpx.get(f"http://127.0.0.1:{lane_port}/next-tracking-number", params=GOOD, timeout=90).raise_for_status()
-        until_published(database, 1)
-        yield lane_port
+def port(shared: Shared) -> int:
+    """A service that has a log."""
+    return shared.lane_port
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from core.server import BODY_SECONDS, HEAD_SECONDS
+from tests.api.conftest import Shared
 from tests.logs import Heard
 from tests.plugin import Database
 from tests.support.clients.http import ask
@@ -22,13 +23,7 @@ from tests.support.clients.raw_http import exchange, raw_request
 from tests.support.database import ledger
 from tests.support.processes.service import ServiceFactory
 
-
-@pytest.fixture(params=["lane", "view"])
-def port(request: pytest.FixtureRequest) -> int:
-    """The port of each way in, in turn."""
-    name = {"lane": "lane_port", "view": "wsgi_port"}[request.param]
-    found: int = request.getfixturevalue(name)
-    return found
+SHARES = True
 
 
 def get(port: int, raw_query: bytes | None = None, *, path: str = PATH, **headers: str) -> httpx.Response:
@@ -160,7 +155,7 @@ def test_an_idempotency_key_with_another_order_is_refused_and_with_another_custo
 def test_an_idempotency_key_sent_many_times_at_once_over_several_processes_gives_one_number(
     database: Database, service: ServiceFactory
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="4")
+    running = service(database, WEB_CONCURRENCY="2")
     before = ledger.count(database.owner_url)
     with ThreadPoolExecutor(32) as threads:
         keys = [str(uuid4()) for _ in range(8)] * 8
@@ -228,7 +223,14 @@ def test_https_only_redirects_plain_requests_before_anything_is_issued(
     running.stop()
 
 
-def test_a_head_that_does_not_arrive_is_answered_after_ten_seconds(lane_port: int) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def unfinished(shared: Shared) -> Iterator[Future[None]]:
+    """Ten seconds are waited for while the other tests run."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(wait_for_a_head_that_does_not_arrive, shared.lane_port)
+
+
+def wait_for_a_head_that_does_not_arrive(lane_port: int) -> None:
     begun = time.monotonic()
     with (
         socket.create_connection(("127.0.0.1", lane_port), timeout=90) as silent,
@@ -241,6 +243,10 @@ def test_a_head_that_does_not_arrive_is_answered_after_ten_seconds(lane_port: in
         assert b"/problems/request-timeout" in reply
         assert silent.recv(4096) == b"", "a connection that says nothing is closed without a word"
         assert HEAD_SECONDS - 1 < time.monotonic() - begun < BODY_SECONDS
+
+
+def test_a_head_that_does_not_arrive_is_answered_after_ten_seconds(unfinished: Future[None]) -> None:
+    unfinished.result()
 
 
 def test_requests_that_follow_each_other_on_one_connection_are_all_answered(lane_port: int) -> None:

@@ -14,28 +14,31 @@ import psycopg
 import pytest
 
 from core.keys import domain
+from tests.api.conftest import Shared
 from tests.plugin import Database
 from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.bulk import OTHER_CUSTOMER
 from tests.support.clients.http import ask, problem
 from tests.support.clients.orders import GOOD, PATH, query
+from tests.support.clients.stats import ask_stats
 from tests.support.database import ledger
 from tests.support.processes.commands import manage
 from tests.support.processes.proc import stops
-from tests.support.processes.service import ServiceFactory, runserver
+from tests.support.processes.service import runserver
+
+SHARES = True
 
 
 @pytest.fixture(scope="module")
-def lane_port(database: Database, service: ServiceFactory) -> int:
+def lane_port(closed_port: int) -> int:
     """The port of a service that issues to nobody without a key."""
-    return service(database, WEB_CONCURRENCY="1", ISSUANCE_REQUIRES_KEY="1").port
+    return closed_port
 
 
 @pytest.fixture(scope="module")
-def wsgi_port(database: Database, lane_port: int) -> Iterator[int]:
-    """The same under `manage.py runserver`; it comes second, since starting the service makes the allocator."""
-    assert lane_port
-    with runserver(database, ISSUANCE_REQUIRES_KEY="1") as port:
+def wsgi_port(database: Database) -> Iterator[int]:
+    """The same under `manage.py runserver`."""
+    with runserver(database, ISSUANCE_REQUIRES_KEY="1", WRONG_KEYS_PER_ADDRESS="0") as port:
         yield port
 
 
@@ -72,10 +75,16 @@ def nothing_issued(database: Database) -> Iterator[None]:
     assert ledger.count(database.owner_url) == before
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer {key}0", "Bearer tna_1_00", "Basic {key}", "{key}"])
-def test_without_a_good_key_nothing_is_issued(port: int, database: Database, key: str, authorization: str) -> None:
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer {key}0", "Bearer tna_1_00", "Basic {key}", "Basic abc", "{key}"],
+)
+def test_without_a_good_key_nothing_is_issued(
+    port: int, database: Database, key: str, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization.format(key=key)}
     with nothing_issued(database):
-        refused = ask(port, f"{PATH}?{query().decode()}", Authorization=authorization.format(key=key))
+        refused = ask(port, f"{PATH}?{query().decode()}", **headers)
     assert problem(refused) == (401, "unauthorized")
     assert refused.headers["www-authenticate"] == "Bearer"
 
@@ -164,14 +173,19 @@ def test_a_key_that_expires_is_refused_from_that_moment_on_while_it_is_in_use(po
     assert problem(response) == (401, "unauthorized")
 
 
+def test_a_key_that_issues_opens_what_else_its_scopes_name(port: int, database: Database) -> None:
+    key = make_key(database, "issue", "reports")
+    assert issue(port, key).status_code == 200
+    assert ask_stats(port, GOOD["customer_id"], key).status_code == 200
+
+
 def test_a_service_that_is_open_still_looks_at_a_key_that_is_shown(
-    database: Database, service: ServiceFactory, key: str, bound_key: str
+    database: Database, shared: Shared, key: str, bound_key: str
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="1")
-    assert principal(database, issue(running.port)) is None
-    assert principal(database, issue(running.port, key)) == int(key.split("_")[1])
-    assert "entry" in issue(running.port, bound_key).json()
+    port = shared.lane_port
+    assert principal(database, issue(port)) is None
+    assert principal(database, issue(port, key)) == int(key.split("_")[1])
+    assert "entry" in issue(port, bound_key).json()
     with nothing_issued(database):
-        assert problem(issue(running.port, f"{key}0")) == (401, "unauthorized")
-        assert problem(issue(running.port, make_key(database, "audit"))) == (403, "missing-scope")
-    running.stop()
+        assert problem(issue(port, f"{key}0")) == (401, "unauthorized")
+        assert problem(issue(port, make_key(database, "audit"))) == (403, "missing-scope")

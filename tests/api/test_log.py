@@ -7,30 +7,17 @@ from ledger.domain import merkle, note, tiles
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import Tile
 from tests.plugin import LEDGER_KEY, Database
-from tests.support.clients.api_keys import bearer, make_key
+from tests.support.clients.api_keys import bearer
 from tests.support.clients.http import ask, problem
 from tests.support.log import history as histories
 from tests.support.log.history import TILE, History
 from tests.support.processes.sealers import state
 
+SHARES = True
+
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 IMMUTABLE = {"public", "max-age=31536000", "immutable"}
 SHORT_LIVED = {"public", "max-age=1"}
-
-
-@pytest.fixture(scope="module")
-def history(database: Database, lane_port: int) -> History:
-    """Two full tiles and a part of the third are published; the third is full in the database."""
-    made = histories.make(database, lane_port, published_events=700, committed_events=300)
-    assert 2 * TILE < made.published < 3 * TILE < len(made.numbers)
-    return made
-
-
-@pytest.fixture(scope="module")
-def auditor(database: Database, history: History) -> str:
-    """An auditor's key: who has none is not told how a bundle's path is written."""
-    assert history.published
-    return make_key(database, "audit")
 
 
 def cache(response: httpx.Response) -> set[str]:

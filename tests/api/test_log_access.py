@@ -14,33 +14,15 @@ from tests.plugin import LEDGER_KEY, Database
 from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.http import ask, ask_proof, problem
 from tests.support.clients.raw_http import exchange, raw_request
-from tests.support.log import history as histories
 from tests.support.log.history import History
 from tests.support.processes.service import ServiceFactory
+
+SHARES = True
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 BUNDLE = "/tile/entries/000"
 UNAUTHORIZED = (401, "unauthorized")
 CUSTOMER = "de619854-b59b-425e-9db4-943979e1bd49"
-
-
-@pytest.fixture(scope="module")
-def history(database: Database, lane_port: int) -> History:
-    return histories.make(database, lane_port, published_events=400, committed_events=200)
-
-
-@pytest.fixture(scope="module")
-def auditor(database: Database, history: History) -> str:
-    """An auditor's key."""
-    assert history.published
-    return make_key(database, "audit")
-
-
-@pytest.fixture(scope="module")
-def closed_port(database: Database, history: History, service: ServiceFactory) -> int:
-    """A service whose log is closed to everybody else."""
-    assert history.published
-    return service(database, initialise=False, WEB_CONCURRENCY="1", LOG_ACCESS="auditors").port
 
 
 @pytest.mark.parametrize(
@@ -108,14 +90,15 @@ def test_an_auditor_gets_the_entries_that_the_tile_is_hashed_from(
 
 
 def test_a_partial_bundle_goes_as_far_as_is_published(lane_port: int, auditor: str, history: History) -> None:
-    width = history.published - WIDTH
+    begin = 2 * WIDTH
+    width = history.published - begin
     for wanted in (1, 2, width):
-        response = ask(lane_port, f"/tile/entries/001.p/{wanted}", Authorization=f"Bearer {auditor}")
+        response = ask(lane_port, f"/tile/entries/002.p/{wanted}", Authorization=f"Bearer {auditor}")
         assert [sha256(b"\0" + entry).digest() for entry in bundle.read(response.content)] == (
-            history.leaves[WIDTH : WIDTH + wanted]
+            history.leaves[begin : begin + wanted]
         )
         assert set(response.headers["cache-control"].split(", ")) == {"private", "max-age=1"}
-    for path in (f"entries/001.p/{width + 1}", "entries/001", "entries/002.p/1"):
+    for path in (f"entries/002.p/{width + 1}", "entries/002", "entries/003.p/1"):
         assert problem(ask(lane_port, f"/tile/{path}", Authorization=f"Bearer {auditor}")) == (404, "beyond-the-tree")
 
 

@@ -3,13 +3,18 @@
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import psycopg
 import pytest
+from django.test import Client
 
+from ledger import reading
+from ledger.api import numbers, reads
+from ledger.checkpoints import Checkpoints
 from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from ledger.domain.tiles import ENTRIES, WIDTH, Tile
@@ -36,25 +41,34 @@ def history(database: Database, lane_port: int) -> History:
     return histories.make(database, lane_port, published_events=600, committed_events=10)
 
 
-@pytest.fixture(scope="module")
-def reading_port(database: Database, history: History, service: ServiceFactory) -> int:
-    """A service that says little."""
-    assert history.published
-    return service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR").port
-
-
 type Get = Callable[[int, str], httpx.Response]
+type Read = Callable[[str], httpx.Response]
 
 
 @pytest.fixture(scope="module")
 def get(database: Database) -> Get:
     """Asks with a key that reads everything."""
-    return reading(database)
+    return asking(database)
 
 
-def reading(database: Database) -> Get:
+def asking(database: Database) -> Get:
     key = make_key(database, "audit", "reports")
     return lambda port, path: ask(port, path, **bearer(key))
+
+
+@pytest.fixture
+def fresh(database: Database, monkeypatch: pytest.MonkeyPatch) -> Read:
+    """Reads in this process, which remembers no hash and no checkpoint of the log, like one that has just begun."""
+    reads.KNOWN.clear()
+    reading._published.cache_clear()
+    monkeypatch.setattr(numbers, "_CHECKPOINTS", Checkpoints())
+    client = Client(headers={"Host": "localhost", **bearer(make_key(database, "audit"))})
+
+    def read(path: str) -> httpx.Response:
+        answer = client.get(path)
+        return httpx.Response(answer.status_code, headers=dict(answer.headers), content=answer.content)
+
+    return read
 
 
 @contextlib.contextmanager
@@ -122,36 +136,40 @@ TREE_CHANGES = {
 }
 
 
-def check(port: int, database: Database, history: History, change: Change) -> None:
+def path(history: History, index: int) -> str:
+    """Of the proof of a leaf."""
+    return f"/v1/tracking-numbers/{history.numbers[index]}/proof"
+
+
+def check(read: Read, database: Database, history: History, change: Change) -> None:
     """Ask for proofs while something is changed, and after it was put back."""
     number = history.numbers[300]
     row = change.row.replace("{number}", number)
     with tampered(database, change.table, row, f"{change.statement} WHERE {row}"):
         for index in (300, *range(0, history.published, 53), 299, 301, history.published - 1):
-            response = ask_proof(port, history.numbers[index])
+            response = read(path(history, index))
             if index != 300 and response.status_code == 200:
                 assert proof.verify(response.text, KEY, history.leaves[index])[0] == index
             else:
                 assert problem(response) in ({change.answer} if index == 300 else {INCONSISTENT, NOT_SEALED}), index
     for index in (0, 300, history.published - 1):
-        again = ask_proof(port, history.numbers[index])
+        again = read(path(history, index))
         assert proof.verify(again.text, KEY, history.leaves[index])[0] == index, "put back, it is proven again"
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_was_tampered_with_is_not_proven(
-    reading_port: int, database: Database, history: History, change: Change
+    lane_port: int, database: Database, history: History, change: Change
 ) -> None:
-    check(reading_port, database, history, change)
+    check(partial(ask, lane_port), database, history, change)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("change", TREE_CHANGES.values(), ids=TREE_CHANGES)
 def test_nothing_is_proven_by_hashes_that_were_tampered_with(
-    database: Database, history: History, service: ServiceFactory, change: Change
+    database: Database, history: History, fresh: Read, change: Change
 ) -> None:
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")  # has read no hash yet
-    check(running.port, database, history, change)
-    running.stop()
+    check(fresh, database, history, change)
 
 
 CHECKPOINT = "size = (SELECT min(size) FROM checkpoint WHERE size > 300)"
@@ -166,34 +184,30 @@ LEAF_CHANGES = {
 } | {name: change for name, change in CHANGES.items() if change.table == "issuance_event"}
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("name", LEAF_CHANGES)
-def test_what_was_tampered_with_is_not_looked_up(
-    database: Database, history: History, service: ServiceFactory, get: Get, name: str
-) -> None:
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")  # knows no checkpoint yet
+def test_what_was_tampered_with_is_not_looked_up(database: Database, history: History, fresh: Read, name: str) -> None:
     change, number = LEAF_CHANGES[name], history.numbers[300]
     row = change.row.replace("{number}", number)
-    path = f"/v1/tracking-numbers/{number}"
     with tampered(database, change.table, row, f"{change.statement} WHERE {row}"):
-        answer = get(running.port, path)
+        answer = fresh(f"/v1/tracking-numbers/{number}")
         if change.answer == NOT_SEALED:
             assert (answer.json()["leaf_index"], answer.json()["sealed_in"]) == (None, None)
         else:
             assert problem(answer) == INCONSISTENT
-    again = get(running.port, path).json()
+    again = fresh(f"/v1/tracking-numbers/{number}").json()
     assert (again["leaf_index"], again["leaf_hash"]) == (300, history.leaves[300].hex())
-    running.stop()
 
 
 def test_a_row_removed_from_a_run_with_gaps_moves_no_leaf(
-    reading_port: int, database: Database, history: History, get: Get
+    lane_port: int, database: Database, history: History, get: Get
 ) -> None:
     first, leaves = run_with_gaps(database, history.published)
     row = f"number = '{history.numbers[first + 1]}'"
     with tampered(database, "issuance_event", row, f"DELETE FROM issuance_event WHERE {row}"):
-        assert problem(ask_proof(reading_port, history.numbers[first + leaves - 1])) == INCONSISTENT
+        assert problem(ask_proof(lane_port, history.numbers[first + leaves - 1])) == INCONSISTENT
         bundle = Tile(ENTRIES, first // WIDTH, first % WIDTH + 1)
-        assert problem(get(reading_port, f"/tile/{bundle.path}")) == INCONSISTENT
+        assert problem(get(lane_port, f"/tile/{bundle.path}")) == INCONSISTENT
 
 
 def run_with_gaps(database: Database, size: int) -> tuple[int, int]:
@@ -213,24 +227,24 @@ def run_with_gaps(database: Database, size: int) -> tuple[int, int]:
     ["requested_at = 'infinity'", "order_created_at = '4000-01-01 BC'", "order_created_at = '20000-01-01'"],
 )
 def test_a_bundle_with_a_row_that_is_no_event_is_not_served(
-    reading_port: int, database: Database, history: History, change: str, get: Get
+    lane_port: int, database: Database, history: History, change: str, get: Get
 ) -> None:
     row = f"number = '{history.numbers[3]}'"
     with tampered(database, "issuance_event", row, f"UPDATE issuance_event SET {change} WHERE {row}"):
-        assert problem(get(reading_port, "/tile/entries/000")) == INCONSISTENT
+        assert problem(get(lane_port, "/tile/entries/000")) == INCONSISTENT
 
 
 @pytest.mark.parametrize("change", [CHANGES["no time"], event("requested_at = '20000-01-01'"), CHANGES["no state"]])
 def test_nothing_is_counted_by_days_that_are_none_or_without_a_tree(
-    reading_port: int, database: Database, change: Change, get: Get
+    lane_port: int, database: Database, change: Change, get: Get
 ) -> None:
     with ledger.reading(database.owner_url) as session:
         found = session.execute("SELECT number FROM issuance_event WHERE customer_tag = %s", [stats.tag(CUSTOMER)])
         row = change.row.format(number=found.fetchall()[0][0])
-    assert get(reading_port, stats.path(CUSTOMER)).json()["total"] > 0
+    assert get(lane_port, stats.path(CUSTOMER)).json()["total"] > 0
     with tampered(database, change.table, row, f"{change.statement} WHERE {row}"):
-        assert problem(get(reading_port, stats.path(CUSTOMER))) == INCONSISTENT
-    assert get(reading_port, stats.path(CUSTOMER)).json()["total"] > 0
+        assert problem(get(lane_port, stats.path(CUSTOMER))) == INCONSISTENT
+    assert get(lane_port, stats.path(CUSTOMER)).json()["total"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +261,7 @@ def test_while_the_database_is_away_reads_get_503_and_answers_again_by_themselve
 ) -> None:
     own = cluster.create()
     running = service(own, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR")
-    get = reading(own)
+    get = asking(own)
     leaves = histories.issue(running.port, 20)
     seal(own, 20)
     number = next(iter(leaves))
@@ -270,13 +284,11 @@ def test_while_the_database_is_away_reads_get_503_and_answers_again_by_themselve
 
 
 def test_a_session_that_was_ended_costs_no_reader_an_error(
-    database: Database, history: History, service: ServiceFactory
+    database: Database, history: History, lane_port: int
 ) -> None:
-    running = service(database, initialise=False, WEB_CONCURRENCY="1")
     number = history.numbers[0]
     for _ in range(3):
-        assert ask_proof(running.port, number).status_code == 200
+        assert ask_proof(lane_port, number).status_code == 200
         with psycopg.connect(database.owner_url, autocommit=True) as session:
             session.execute("""SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
                                 WHERE datname = current_database() AND pid <> pg_backend_pid()""")
-    running.stop()

@@ -21,26 +21,14 @@ from tests.support.database import ledger
 from tests.support.log import history as histories
 from tests.support.log.history import History
 
+SHARES = True
+
 KEY = SignerKey.parse(LEDGER_KEY).verifier
 FIELDS = [
     *("tracking_number", "created_at", "order_created_at", "origin_country_id", "destination_country_id"),
     *("weight_band", "weight_band_code", "customer_key_id", "customer_tag", "principal", "request_id"),
     *("leaf_index", "leaf_hash", "entry", "sealed_in", "links"),
 ]
-
-
-@pytest.fixture(scope="module")
-def history(database: Database, lane_port: int) -> History:
-    """Leaves of several checkpoints, in runs with gaps and without, and some that are not published."""
-    made = histories.make(database, lane_port, published_events=600, committed_events=20)
-    assert len(checkpoints(database)) > 1
-    return made
-
-
-@pytest.fixture(scope="module")
-def auditor(database: Database) -> str:
-    """An auditor's key."""
-    return make_key(database, "audit")
 
 
 def checkpoints(database: Database) -> list[int]:
@@ -57,6 +45,7 @@ def test_every_number_is_found_with_its_leaf_and_the_first_checkpoint_over_it(
     database: Database, lane_port: int, history: History, auditor: str
 ) -> None:
     sizes = checkpoints(database)
+    assert len(sizes) > 1
     every = list(enumerate(zip(history.numbers, history.leaves, strict=True)))
     for index, (number, leaf) in random.Random(1).sample(every, len(every)):
         response = look_up(lane_port, number, auditor)

@@ -1,30 +1,29 @@
 """A customer's own key looks up that customer's numbers, and tells nothing of others'."""
 
-from uuid import uuid4
-
 import pytest
 
 from tests.logs import Heard
 from tests.plugin import Database
+from tests.support.clients import stats
 from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.http import ask, problem
-from tests.support.clients.orders import PATH, query
-from tests.support.processes.key_rotation import AFTER, KNOWN, USED, retire
-from tests.support.processes.proc import eventually
-from tests.support.processes.sealers import seal
+from tests.support.database import ledger
+from tests.support.log.history import History
 from tests.support.processes.service import ServiceFactory
 
-ONE, OTHER = str(uuid4()), str(uuid4())
+SHARES = True
+
+ONE, OTHER = (f"de619854-b59b-425e-9db4-{customer:012x}" for customer in (0, 1))
+"""Those that have most of what a load issues."""
 
 
 @pytest.fixture(scope="module")
-def numbers(database: Database, lane_port: int) -> dict[str, str]:
+def numbers(database: Database, history: History) -> dict[str, str]:
     """A sealed number of each customer."""
-    found = {
-        customer: ask(lane_port, f"{PATH}?{query(customer_id=customer).decode()}").json()["tracking_number"]
-        for customer in (ONE, OTHER)
-    }
-    seal(database, 2)
+    first = "SELECT number FROM issuance_event WHERE customer_tag = %s ORDER BY serial LIMIT 1"
+    with ledger.reading(database.owner_url) as session:
+        found = {each: session.execute(first, [stats.tag(each)]).fetchall()[0][0] for each in (ONE, OTHER)}
+    assert set(found.values()) < set(history.numbers[: history.published])
     return found
 
 
@@ -53,24 +52,6 @@ def test_anothers_number_is_answered_as_one_that_was_never_issued(
         return headers, document
 
     assert told(numbers[OTHER]) == told("3K9M7QX2PZ4MYIDT")
-
-
-def test_a_customers_numbers_are_found_under_each_key_that_lives(
-    database: Database, numbers: dict[str, str], keys: dict[str, str], service: ServiceFactory
-) -> None:
-    with service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=KNOWN) as running:
-        assert eventually(lambda: ask(running.port, "/readyz").status_code == 200)
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=USED)
-    later = ask(running.port, f"{PATH}?{query(customer_id=ONE).decode()}").json()["tracking_number"]
-    for number in (numbers[ONE], later):
-        assert ask(running.port, f"/v1/tracking-numbers/{number}", **bearer(keys[ONE])).status_code == 200
-    running.stop()
-    retire(database)
-    running = service(database, initialise=False, WEB_CONCURRENCY="1", CUSTOMER_TAG_KEYS=AFTER)
-    assert ask(running.port, f"/v1/tracking-numbers/{later}", **bearer(keys[ONE])).status_code == 200
-    erased = ask(running.port, f"/v1/tracking-numbers/{numbers[ONE]}", **bearer(keys[ONE]))
-    assert problem(erased) == (404, "unknown-number"), "its key is gone, and with it whose it was"
-    running.stop()
 
 
 def test_the_service_says_nothing_of_a_customer_in_its_log(

@@ -13,19 +13,13 @@ from tests.support.clients.http import ask, ask_proof, problem
 from tests.support.clients.labels import NEVER_ISSUED, forms, slip
 from tests.support.database import ledger
 from tests.support.log import history as histories
-from tests.support.log.history import TILE, History
+from tests.support.log.history import History
 from tests.support.processes.sealers import Sealer
 from tests.support.processes.service import ServiceFactory
 
+SHARES = True
+
 KEY = SignerKey.parse(LEDGER_KEY).verifier
-
-
-@pytest.fixture(scope="module")
-def history(database: Database, lane_port: int) -> History:
-    """Leaves on both sides of two tile boundaries, in runs with gaps and without."""
-    made = histories.make(database, lane_port, published_events=700, committed_events=20)
-    assert made.published > 2 * TILE + 1
-    return made
 
 
 def test_every_proof_verifies_with_the_leaf_hash_of_the_answer_and_no_other(

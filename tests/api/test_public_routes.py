@@ -19,7 +19,8 @@ from core.keys.domain import Scope
 from tests.plugin import Database
 from tests.support.clients.api_keys import bearer
 from tests.support.clients.http import ask
-from tests.support.processes.service import ServiceFactory
+
+SHARES = True
 
 SAMPLES = {
     "tile/<path:path>": ("tile/0/000", "tile/entries/000"),
@@ -69,14 +70,6 @@ ROUTES = {
 }
 PATHS = [f"/{path}" for route in ROUTES for path in SAMPLES.get(route, (route,))]
 CLASSES = {route: view.cls for route, view in ROUTES.items() if hasattr(view, "cls")}
-
-
-@pytest.fixture(scope="module")
-def closed_port(database: Database, lane_port: int, service: ServiceFactory) -> int:
-    """A service that is closed as far as it can be."""
-    assert lane_port
-    settings = {"LOG_ACCESS": "auditors", "ISSUANCE_REQUIRES_KEY": "1"}
-    return service(database, initialise=False, WEB_CONCURRENCY="1", **settings).port
 
 
 def open_at(port: int, **headers: str) -> set[str]:

@@ -18,6 +18,8 @@ from tests.support.clients.http import ask
 from tests.support.clients.operations import OPERATIONS
 from tests.support.log.lists import path
 
+SHARES = True
+
 COMMITTED = ROOT / "schema" / "openapi.yaml"
 
 

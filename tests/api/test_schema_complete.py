@@ -16,6 +16,8 @@ from schema.links import LINKS, success
 from tests.support.clients.http import ask
 from tests.support.clients.operations import DOCUMENT, OPERATIONS, PENDING, first_examples
 
+SHARES = True
+
 KINDS = {kind.type: kind for kind in problems.ALL}
 
 every = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)

@@ -15,6 +15,8 @@ from tests.support.log import history as histories
 from tests.support.processes.secret_keys import NUMBER_KEY
 from tests.support.processes.service import ServiceFactory
 
+SHARES = True
+
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
 """Under the service's key."""
 FIELDS = ["tracking_number", "well_formed", "check_character", "possible", "origin", "destination", "reason"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from ledger.domain.serial import BLOCK_SIZE
 from tests.logs import LOGS
 from tests.support.clients.api_keys import bearer
 from tests.support.clients.orders import GOOD
@@ -48,3 +49,14 @@ def numbers(response: httpx.Response) -> list[str]:
     """What a call was answered with."""
     assert response.status_code == 201, response.text[:500]
     return [answer["tracking_number"] for answer in response.json()]
+
+
+def begins_a_block(before: int, after: int) -> bool:
+    """Whether the first of two serials is the last of its block, and the other the first of a later one."""
+    return before % BLOCK_SIZE == BLOCK_SIZE - 1 and after > before and after % BLOCK_SIZE == 0
+
+
+def replayed(response: httpx.Response) -> bool:
+    """Whether a call's answer, which must hold numbers, was given before."""
+    assert response.status_code == 201, response.text[:500]
+    return "idempotency-replayed" in response.headers

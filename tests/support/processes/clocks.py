@@ -1,11 +1,10 @@
-"""Services whose clock stands still, since a day's end is too long to wait for, and processes whose clock is wrong."""
+"""Services whose clock can be stopped, since a day's end is long to wait for, and processes whose clock is wrong."""
 
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from tests.plugin import Database
-from tests.support.processes.service import Service, ServiceFactory
 from tests.support.processes.tools import NoToolError, library
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,10 +16,23 @@ LIBFAKETIME = "*/faketime/libfaketime.so.1", "libfaketime"
 """Where it is, and its Debian package: what tests.support.processes.tools.library takes."""
 
 
-def frozen(service: ServiceFactory, database: Database, moment: str) -> Service:
-    """A service of one process that takes every request at one moment (RFC 3339)."""
-    microseconds = (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
-    return service(database, WEB_CONCURRENCY="1", PYTHONPATH=str(_FOLDER), FROZEN_AT_NS=str(microseconds * 1000))
+class Clock:
+    """The clock of the issuers that start with its settings: the machine's, until it is stopped at a moment."""
+
+    def __init__(self, database: Database) -> None:
+        self._file = database.fence.with_suffix(".clock")
+        self.settings = {"PYTHONPATH": str(_FOLDER), "CLOCK": str(self._file)}
+
+    def stop(self, moment: str) -> None:
+        """Have every request taken at one moment (RFC 3339)."""
+        microseconds = (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1)
+        fresh = self._file.with_suffix(".fresh")
+        fresh.write_text(str(microseconds * 1000))
+        fresh.replace(self._file)
+
+    def release(self) -> None:
+        """Let it be the machine's again."""
+        self._file.unlink(missing_ok=True)
 
 
 def of_one_day(seconds: float = 60.0) -> date:
