@@ -10,8 +10,8 @@ from tests.plugin import CLUSTER, Cluster, Database, HeardServer
 class OwnCluster(Cluster):
     """A copy of a migrated cluster: making a cluster and migrating it costs several seconds of CPU."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
-        super().__init__(folder, HeardServer(folder / "postgres", durable=durable))
+    def __init__(self, folder: Path, server: HeardServer | None = None, *, durable: bool = False) -> None:
+        super().__init__(folder, server or HeardServer(folder / "postgres", durable=durable))
 
     def create(self) -> Database:
         """Make a migrated database; the first one starts the server."""
