@@ -6,6 +6,7 @@ and live servers, which flush, are not for this project.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -23,13 +24,31 @@ from tests.support.processes.service import Service, ServiceFactory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the size of the test of uniqueness be chosen, and CI say that nothing may be left out."""
-    parser.addoption("--numbers", type=int, default=20_000, help="how many numbers the test of uniqueness issues")
+    """Let the length of the fault tests be chosen, and CI say that nothing may be left out."""
+    parser.addoption("--campaign", action="store_true", help="meet the faults at full length")
+    parser.addoption("--numbers", type=int, default=0, help="how many numbers the test of uniqueness issues")
     parser.addoption("--soak-minutes", type=float, default=0, help="how long the long drill takes; 0: it is left out")
     parser.addoption("--soak-seed", type=int, default=0, help="what a soak had that is to be repeated")
     parser.addoption("--require-node", action="store_true", help="fail what needs node and npm where there are none")
     parser.addoption("--require-browser", action="store_true", help="fail what needs Chromium where there is none")
     parser.addoption("--require-tools", action="store_true", help="fail what needs a Debian package that is missing")
+
+
+class Length(Protocol):
+    """What the fixture `length` gives."""
+
+    def __call__[T](self, bounded: T, full: T) -> T: ...
+
+
+@pytest.fixture(scope="session")
+def length(request: pytest.FixtureRequest) -> Length:
+    """Chooses between two sizes of a fault test: `make test` takes the first one, `make campaign` the second."""
+    campaign: bool = request.config.getoption("--campaign")
+
+    def choose[T](bounded: T, full: T) -> T:
+        return full if campaign else bounded
+
+    return choose
 
 
 @pytest.fixture(scope="session")

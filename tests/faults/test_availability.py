@@ -15,9 +15,11 @@ import pytest
 
 from core.session import PATIENCE
 from ledger.writers import LOCKED
+from tests.conftest import Length
 from tests.plugin import Cluster, Database
 from tests.support.clients.load import Outcome, load
 from tests.support.database import ledger
+from tests.support.database.own_cluster import OwnCluster
 from tests.support.processes.proc import eventually, standing_still
 from tests.support.processes.service import Service, ServiceFactory
 
@@ -26,7 +28,7 @@ from tests.support.processes.service import Service, ServiceFactory
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL that may be stopped."""
     with tempfile.TemporaryDirectory(prefix="away-") as folder:
-        made = Cluster(Path(folder) / "c")
+        made = OwnCluster(Path(folder) / "c")
         yield made
         made.server.stop()
 
@@ -43,7 +45,7 @@ def types(outcome: Outcome) -> Counter[str]:
 def test_while_the_database_is_away_requests_get_503_at_once_and_numbers_again_by_itself(
     cluster: Cluster, own: Database, service: ServiceFactory
 ) -> None:
-    running = service(own, DEADLINE="120")
+    running = service(own, WEB_CONCURRENCY="1", DEADLINE="120")
     assert len(asyncio.run(load(running.port, 100)).numbers) == 100
     cluster.server.stop()
     begun = time.monotonic()
@@ -89,14 +91,16 @@ def test_a_full_queue_refuses_at_once(cluster: Cluster, own: Database, service: 
     running.stop()
 
 
-def test_a_service_stopped_under_load_answers_what_it_took(own: Database, service: ServiceFactory) -> None:
-    running = service(own)
+def test_a_service_stopped_under_load_answers_what_it_took(
+    own: Database, service: ServiceFactory, length: Length
+) -> None:
+    running, midway = service(own), length(300, 1_000)
 
     def stop_midway(answered: int) -> None:
-        if answered == 1000:
+        if answered == midway:
             os.kill(running.pid, signal.SIGTERM)
 
-    outcome = asyncio.run(load(running.port, 2000, on_answer=stop_midway))
+    outcome = asyncio.run(load(running.port, 2 * midway, on_answer=stop_midway))
     assert set(types(outcome)) <= {"/problems/shutting-down"}
     recorded = ledger.numbers(own.owner_url)
     assert sorted(recorded) == sorted(outcome.numbers), "what was committed was answered, and the other way round"

@@ -20,12 +20,14 @@ from core.session import PATIENCE
 from issuance.bulk_api import MOST_CALLS
 from issuance.domain.bulk import elements, read
 from ledger.domain.tag import KeyRing, framed
-from tests.plugin import Cluster, Database
+from tests.conftest import Length
+from tests.plugin import Database
 from tests.support.clients.api_keys import make_key
 from tests.support.clients.bulk import numbers, order, orders, post
 from tests.support.clients.http import problem
 from tests.support.clients.load import load
 from tests.support.database import ledger
+from tests.support.database.own_cluster import OwnCluster
 from tests.support.log.tampering import verify
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer, until_published
@@ -41,6 +43,12 @@ def key(database: Database) -> str:
 @pytest.fixture(scope="module")
 def running(database: Database, service: ServiceFactory) -> Service:
     return service(database, WEB_CONCURRENCY="1")
+
+
+@pytest.fixture(scope="module")
+def both(database: Database, service: ServiceFactory) -> Service:
+    """A service of two processes; the last test here stops it."""
+    return service(database, WEB_CONCURRENCY="2")
 
 
 class Called:
@@ -96,24 +104,38 @@ def test_a_row_that_the_database_refuses_keeps_the_whole_call_out(
     assert len(numbers(post(running.port, key, orders(1500), Idempotency_Key=again))) == 1500
 
 
-def test_a_process_killed_amid_calls_leaves_all_of_each_or_nothing(
-    database: Database, service: ServiceFactory, key: str
+def test_the_log_of_single_requests_and_calls_together_is_what_was_answered(
+    database: Database, both: Service, key: str, length: Length
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
-    assert Called(running.port, key, 10).status == 201
+    with Sealer(database), ThreadPoolExecutor(3) as threads:
+        calls = [
+            threads.submit(Called, both.port, key, count) for count in (1, 999, 2500, 100, 1024, 1025, 7) * length(1, 3)
+        ]
+        single = asyncio.run(load(both.port, length(800, 3_000)))
+        done = [call.result() for call in calls]
+        until_published(database, ledger.count(database.owner_url))
+    assert len(single.numbers) == length(800, 3_000)
+    assert {call.status for call in done} == {201}
+    check_all_or_nothing(database, done)
+    outcome = verify(database)
+    assert (outcome.code, outcome.faults) == (0, []), outcome
+
+
+def test_a_process_killed_amid_calls_leaves_all_of_each_or_nothing(database: Database, both: Service, key: str) -> None:
+    assert Called(both.port, key, 10).status == 201
     done, answered = threading.Event(), threading.Event()
 
     def kill_now_and_then() -> None:
         """One after the other, each once a call was answered since the last: it may take a while to begin again."""
         chance = random.Random(5)
         while not done.wait(0.4 + chance.random() / 2):
-            if answered.is_set() and (workers := running.worker_pids):
+            if answered.is_set() and (workers := both.worker_pids):
                 answered.clear()
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(workers), signal.SIGKILL)
 
     def call(_: int) -> Called:
-        made = Called(running.port, key, 2000)
+        made = Called(both.port, key, 2000)
         if made.status == 201:
             answered.set()
         return made
@@ -128,7 +150,6 @@ def test_a_process_killed_amid_calls_leaves_all_of_each_or_nothing(
     finally:
         done.set()
         killer.join()
-    running.stop()
     assert {0, 201} <= {call.status for call in calls} <= {0, 201, 503}, "some were killed, and some were not"
     check_all_or_nothing(database, calls)
 
@@ -261,25 +282,9 @@ def test_a_call_past_its_deadline_gets_503_and_its_numbers_may_stand_in_the_ledg
     running.stop()
 
 
-def test_a_service_stopped_amid_calls_answers_those_that_it_took(
-    database: Database, service: ServiceFactory, key: str
-) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
-    with ThreadPoolExecutor(MOST_CALLS) as threads:
-        calls = [threads.submit(Called, running.port, key, 3000) for _ in range(30)]
-        calls[3].result()
-        os.kill(running.pid, signal.SIGTERM)
-        done = [call.result() for call in calls]
-    running.stop()
-    assert {call.status for call in done} <= {0, 201, 503}
-    held = recorded(database)
-    for call in done:
-        assert held.get(call.request_id, []) == (call.numbers or []), "committed is answered, and the other way round"
-
-
 def test_while_the_database_is_away_calls_get_503_and_numbers_again_by_themselves(service: ServiceFactory) -> None:
     with tempfile.TemporaryDirectory(prefix="away-") as folder:
-        cluster = Cluster(Path(folder) / "c")
+        cluster = OwnCluster(Path(folder) / "c")
         own = cluster.create()
         key = make_key(own, "issue")
         running = service(own, WEB_CONCURRENCY="1")
@@ -302,18 +307,14 @@ def test_a_fence_that_is_not_there_keeps_calls_from_being_issued(
     assert ledger.count(database.owner_url) == before
 
 
-def test_the_log_of_single_requests_and_calls_together_is_what_was_answered(
-    database: Database, service: ServiceFactory, key: str
-) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
-    with Sealer(database), ThreadPoolExecutor(3) as threads:
-        calls = [threads.submit(Called, running.port, key, count) for count in (1, 999, 2500, 100, 1024, 1025, 7) * 3]
-        single = asyncio.run(load(running.port, 3000))
+def test_a_service_stopped_amid_calls_answers_those_that_it_took(database: Database, both: Service, key: str) -> None:
+    with ThreadPoolExecutor(MOST_CALLS) as threads:
+        calls = [threads.submit(Called, both.port, key, 3000) for _ in range(30)]
+        calls[3].result()
+        os.kill(both.pid, signal.SIGTERM)
         done = [call.result() for call in calls]
-        until_published(database, ledger.count(database.owner_url))
-    running.stop()
-    assert len(single.numbers) == 3000
-    assert {call.status for call in done} == {201}
-    check_all_or_nothing(database, done)
-    outcome = verify(database)
-    assert (outcome.code, outcome.faults) == (0, []), outcome
+    both.stop()
+    assert {call.status for call in done} <= {0, 201, 503}
+    held = recorded(database)
+    for call in done:
+        assert held.get(call.request_id, []) == (call.numbers or []), "committed is answered, and the other way round"

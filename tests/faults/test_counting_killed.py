@@ -11,16 +11,13 @@ import time
 import psycopg
 import pytest
 
+from tests.conftest import Length
 from tests.plugin import ROOT, Database
 from tests.support.database.report_counts import counted, expected, position, roll_up
 from tests.support.database.synthetic_ledger import fill
 from tests.support.processes.proc import eventually
 
-EVENTS = 32 * 8192
 MOST = 1024
-ROUNDS = 25
-STEPS = EVENTS // MOST // ROUNDS // 2
-"""Of each of the two workers of a round, so that something is left for the last round, however late they are killed."""
 # Of this database, whatever they do; their workers end then.
 _OF_WORKERS = "FROM pg_stat_activity WHERE application_name = 'tracking-reporter' AND datname = current_database()"
 _END_SESSIONS = f"SELECT count(pg_terminate_backend(pid)) {_OF_WORKERS}"
@@ -31,15 +28,18 @@ _COUNTED = """
 
 
 @pytest.mark.timeout(900)  # two processes begin in each round
-def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Database) -> None:
-    fill(database, EVENTS)
+def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Database, length: Length) -> None:
+    events, rounds = length((64 * MOST, 5), (256 * MOST, 25))
+    # Of each of the two workers of a round, so that something is left for the last one, however late they are killed.
+    steps = events // MOST // rounds // 2
+    fill(database, events)
     chance = random.Random(5)
     ended = 0
     with psycopg.connect(database.owner_url, autocommit=True) as superuser:
-        for round_ in range(ROUNDS):
+        for round_ in range(rounds):
             before = position(database)
-            assert before < EVENTS, f"done after {round_} rounds"
-            workers = [start(database) for _ in range(2)]
+            assert before < events, f"done after {round_} rounds"
+            workers = [start(database, steps) for _ in range(2)]
             assert eventually(functools.partial(moved, database, before)), before
             time.sleep(chance.uniform(0, 0.03))
             if round_ % 4 == 0:
@@ -52,7 +52,7 @@ def test_workers_that_are_killed_at_random_count_each_leaf_once(database: Databa
         assert eventually(lambda: superuser.execute(_SESSIONS.encode()).fetchone() == (0,)), "one may have the turn"
     assert ended > 0, "no session was ended at work"
     roll_up(database)
-    assert position(database) == EVENTS
+    assert position(database) == events
     assert counted(database) == expected(database)
 
 
@@ -68,13 +68,13 @@ def moved(database: Database, before: int) -> bool:
     return position(database) > before
 
 
-def start(database: Database) -> "subprocess.Popen[bytes]":
+def start(database: Database, steps: int) -> "subprocess.Popen[bytes]":
     command = [
         sys.executable,
         "-m",
         "tests.support.programs.counting_worker",
         database.reporter_url,
         str(MOST),
-        str(STEPS),
+        str(steps),
     ]
     return subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Length
 from tests.support.database import ledger
 from tests.support.drills import faults
 from tests.support.drills.drill import Drill, drill
 from tests.support.drills.faults import FAULTS
 from tests.support.processes.clocks import LIBFAKETIME, faketime
+from tests.support.programs.endless_clients import PAUSE
 
 pytestmark = pytest.mark.timeout(900)  # each waits for a recovery, and then until all is sealed and counted
 
@@ -19,8 +21,8 @@ CLOCKS = [faults.set_the_clock_back, faults.set_the_clock_forward]
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Drill]:
-    with drill(SEED, faketime()) as made:
+def running(length: Length) -> Iterator[Drill]:
+    with drill(SEED, faketime(), pause=length(0.08, PAUSE)) as made:
         yield made
 
 

@@ -12,17 +12,17 @@ import msgspec
 import pytest
 from uuid_utils import uuid7
 
-from core import databases
 from core.embedded import postgres
-from core.session import Session
-from issuance.allocator import Allocator
 from issuance.domain.number import Numbering
 from issuance.fence import FileFence, Mark
 from ledger.domain.serial import block_of
+from tests.conftest import Length
 from tests.plugin import Cluster, Database, HeardServer
 from tests.support.clients.load import load
 from tests.support.database import ledger
-from tests.support.processes.commands import command
+from tests.support.database.own_cluster import OwnCluster
+from tests.support.drills.disaster import lease
+from tests.support.processes.commands import command, manage
 from tests.support.processes.secret_keys import key
 from tests.support.processes.service import Service, ServiceFactory
 
@@ -36,39 +36,27 @@ def answer(service: Service) -> tuple[int, str]:
     return outcome.answers[0].status, outcome.answers[0].document.get("type", "")
 
 
-def lease(database: Database, count: int) -> None:
-    """Lease blocks as a busy service would in the hours after a backup."""
-
-    async def run() -> None:
-        session = await Session.connect(database.url, databases.APPLICATION_ROLE)
-        allocator = Allocator(FileFence(database.fence), 0, NUMBERS.fingerprint, databases.APPLICATION_ROLE)
-        for _ in range(count // 1000):
-            await allocator.lease(session, 1, 1000)
-        session.close()
-
-    asyncio.run(run())
-
-
 @pytest.fixture
 def primary() -> Iterator[tuple[Cluster, Database]]:
     """A PostgreSQL of its own, since this one is copied."""
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
-        cluster = Cluster(Path(folder) / "a")
+        cluster = OwnCluster(Path(folder) / "a")
         yield cluster, cluster.create()
         cluster.server.stop()
 
 
 def test_a_database_restored_from_a_backup_refuses_until_somebody_has_recovered_it(
-    primary: tuple[Cluster, Database], service: ServiceFactory
+    primary: tuple[Cluster, Database], service: ServiceFactory, length: Length
 ) -> None:
     cluster, database = primary
+    some = length(1_100, 3_000)  # more than a block
     before = service(database, WEB_CONCURRENCY="1")
     assert len(asyncio.run(load(before.port, 200)).numbers) == 200
     backup = cluster.folder / "restored"
     copy = [str(postgres.binaries() / "pg_basebackup"), "--pgdata", str(backup / "data"), "--checkpoint=fast"]
     subprocess.run([*copy, "--dbname", cluster.server.url()], check=True)
     lease(database, SOME_THOUSANDS)
-    used_since = set(asyncio.run(load(before.port, 3000)).numbers)
+    used_since = set(asyncio.run(load(before.port, some)).numbers)
     before.stop()
     cluster.server.stop()
 
@@ -79,7 +67,7 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_recovered_
         assert "restored to an earlier state" in refused.stderr
         assert "manage.py recover_ledger" in refused.stderr
 
-        after = service(restored, initialise=False, WEB_CONCURRENCY="2")
+        after = service(restored, initialise=False, WEB_CONCURRENCY="1")
         assert answer(after) == (503, "/problems/restored-database")
         events = ledger.count(restored.owner_url)
 
@@ -91,8 +79,8 @@ def test_a_database_restored_from_a_backup_refuses_until_somebody_has_recovered_
         assert ledger.count(restored.owner_url) == events
 
         assert command(restored, "recover_ledger", "--yes").returncode == 0
-        fresh = asyncio.run(load(after.port, 3000, patience=60)).numbers
-        assert len(fresh) == 3000
+        fresh = asyncio.run(load(after.port, some, patience=60)).numbers
+        assert len(fresh) == some
         assert not used_since & set(fresh), "a number of before the restore came again"
         high = msgspec.json.decode(database.fence.read_bytes(), type=Mark).highest_block
         assert min(block_of(NUMBERS.decode(number).serial) for number in fresh) > SOME_THOUSANDS
@@ -125,7 +113,7 @@ def test_two_copies_of_a_database_that_share_a_fence_cannot_lease_the_same_block
 def test_a_side_that_does_not_agree_keeps_the_service_from_issuing(
     database: Database, service: ServiceFactory, tmp_path: Path, settings: dict[str, str], sentence: str
 ) -> None:
-    service(database).stop()
+    manage(database, "init_allocator")
     (tmp_path / "damaged").write_bytes(database.fence.read_bytes()[:-5])
     foreign = Mark(str(uuid7()), 0, NUMBERS.fingerprint, 7)
     (tmp_path / "foreign").write_bytes(msgspec.json.encode(foreign))
@@ -135,7 +123,7 @@ def test_a_side_that_does_not_agree_keeps_the_service_from_issuing(
     assert refused.returncode == 1
     assert sentence in refused.stderr
 
-    running = service(database, initialise=False, **wrong)
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", **wrong)
     assert answer(running) == (503, "/problems/issuing-refused")
     running.stop()
 
@@ -143,12 +131,12 @@ def test_a_side_that_does_not_agree_keeps_the_service_from_issuing(
 def test_a_lost_fence_is_made_anew_only_when_somebody_says_so(
     database: Database, service: ServiceFactory, tmp_path: Path
 ) -> None:
-    service(database).stop()
+    manage(database, "init_allocator")
     elsewhere = {"FENCE": str(tmp_path / "fence")}
     assert "do so only if this database was never set back" in command(database, "resolve_fence", **elsewhere).stdout
     assert not (tmp_path / "fence").exists()
     assert command(database, "resolve_fence", "--yes", **elsewhere).returncode == 0
-    running = service(database, initialise=False, **elsewhere)
+    running = service(database, initialise=False, WEB_CONCURRENCY="1", **elsewhere)
     assert answer(running)[0] == 200
     running.stop()
 
@@ -172,11 +160,12 @@ def test_a_fence_that_cannot_be_written_stops_issuing_and_nothing_is_lost(
 
 
 def test_a_new_database_takes_over_a_used_fence_only_when_somebody_says_so(
-    primary: tuple[Cluster, Database], service: ServiceFactory
+    primary: tuple[Cluster, Database], service: ServiceFactory, length: Length
 ) -> None:
     cluster, database = primary
+    some = length(1_100, 2_000)  # more than a block
     used = service(database, WEB_CONCURRENCY="1")
-    numbers = set(asyncio.run(load(used.port, 2000)).numbers)
+    numbers = set(asyncio.run(load(used.port, some)).numbers)
     used.stop()
     empty = dataclasses.replace(cluster.create(), fence=database.fence)
 
@@ -187,7 +176,7 @@ def test_a_new_database_takes_over_a_used_fence_only_when_somebody_says_so(
     assert command(empty, "recover_ledger", "--yes").returncode == 0
 
     running = service(empty, initialise=False, WEB_CONCURRENCY="1")
-    fresh = asyncio.run(load(running.port, 2000, patience=60)).numbers
-    assert len(fresh) == 2000
+    fresh = asyncio.run(load(running.port, some, patience=60)).numbers
+    assert len(fresh) == some
     assert not numbers & set(fresh)
     running.stop()

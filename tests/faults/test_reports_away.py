@@ -13,16 +13,17 @@ import psycopg
 import pytest
 
 from core.embedded.valkey import Valkey
+from tests.conftest import Length
 from tests.logs import LOGS
 from tests.plugin import Cluster, Database
 from tests.support.clients.load import load
+from tests.support.database.own_cluster import OwnCluster
+from tests.support.drills.disaster import publish
 from tests.support.processes import celery_workers
 from tests.support.processes.celery_workers import check_counts, client, counted, until_counted
 from tests.support.processes.proc import alive, eventually
-from tests.support.processes.sealers import Sealer, until_published
 from tests.support.processes.service import Service, ServiceFactory
 
-AWAY_SECONDS = 10.0
 LOST = "Counting has lost the database"
 
 
@@ -38,23 +39,20 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[Cluster]:
     """A PostgreSQL that may be stopped."""
-    made = Cluster(folder / "c")
+    made = OwnCluster(folder / "c")
     yield made
     made.server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own(cluster: Cluster) -> Database:
     return cluster.create()
 
 
-@pytest.fixture
-def running(own: Database, service: ServiceFactory) -> Iterator[Service]:
-    """A service that issues, and a sealer."""
-    started = service(own, WEB_CONCURRENCY="1")
-    with Sealer(own, LOG_LEVEL="WARNING"):
-        yield started
-    started.stop()
+@pytest.fixture(scope="module")
+def running(own: Database, service: ServiceFactory) -> Service:
+    """A service that issues."""
+    return service(own, WEB_CONCURRENCY="1")
 
 
 @pytest.fixture
@@ -65,27 +63,28 @@ def broker(folder: Path) -> Iterator[Valkey]:
         yield server
 
 
-def issue(running: Service, own: Database, count: int) -> None:
-    """Issue so many, and have them sealed."""
-    before = counted(own)
+def issue(running: Service, own: Database, count: int) -> int:
+    """Issue so many, and have them sealed; how many there are now."""
+    size = counted(own) + count
     assert len(asyncio.run(load(running.port, count, connections=8, patience=60)).numbers) == count
-    until_published(own, before + count)
+    publish(own, size)
+    return size
 
 
-def test_a_tick_outlives_ten_seconds_without_postgresql_and_that_is_said_once_by_each_process(
-    cluster: Cluster, own: Database, running: Service, broker: Valkey, folder: Path
+def test_a_tick_outlives_seconds_without_postgresql_and_that_is_said_once_by_each_process(
+    cluster: Cluster, own: Database, running: Service, broker: Valkey, folder: Path, *, length: Length
 ) -> None:
     said = folder / "away"
-    issue(running, own, 200)
+    size = issue(running, own, 200)
     with celery_workers.worker(own, broker, log=said) as worker:
         assert eventually(lambda: len(worker.pool) == 2)
         pool = worker.pool
         cluster.server.stop()
         celery_workers.send(broker, "roll_up")
-        time.sleep(AWAY_SECONDS)
+        time.sleep(length(2, 10))
         assert eventually(lambda: LOST in said.read_text()), "the worker took it up meanwhile"
         cluster.server.start()
-        until_counted(own, 200)
+        until_counted(own, size)
         assert eventually(lambda: "Counting goes on." in said.read_text())
         assert alive(pool) == pool, "the same processes went on"
     check_counts(own)
@@ -104,7 +103,7 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
     def received() -> int:
         return said.read_text().count(f"roll_up[{tick}] received")
 
-    issue(running, own, 300)
+    size = issue(running, own, 300)
     with (
         psycopg.connect(own.owner_url) as obstacle,
         celery_workers.worker(own, broker, log=said, LOG_LEVEL="DEBUG") as first,
@@ -118,12 +117,12 @@ def test_a_task_whose_process_is_killed_midway_is_delivered_again_and_counts_onc
             first.kill_pool()
         else:
             first.kill()
-        assert counted(own) == 0
+        assert counted(own) == size - 300
         obstacle.rollback()
         with celery_workers.worker(own, broker, log=said, LOG_LEVEL="DEBUG"):
             assert eventually(lambda: received() > before)
             with celery_workers.beat(own, broker):
-                until_counted(own, 300)
+                until_counted(own, size)
     check_counts(own)
 
 

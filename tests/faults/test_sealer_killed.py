@@ -15,16 +15,17 @@ import pytest
 
 from ledger.domain import merkle
 from ledger.publication import CHECKPOINT
+from tests.conftest import Length
 from tests.plugin import CLUSTER, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.database_copies import duplicate
 from tests.support.log import naive_log
 from tests.support.processes.proc import eventually
-from tests.support.processes.sealers import Sealer, dying, published, sealing, state, until_published
+from tests.support.processes.sealers import Sealer, published, sealing, state, until_published
 from tests.support.processes.service import Service, ServiceFactory
 from tests.support.processes.threads import Meanwhile
-from tests.support.programs.dying_sealer import STEPS
+from tests.support.programs.dying_sealer import STEPS, ended_by
 from tests.support.servers.disks import fill, small_disk
 
 HISTORIES = {"the first leaves": (0, 300), "leaves that fill a tile": (200, 56)}
@@ -73,6 +74,11 @@ def check_all(database: Database, witness: Witness) -> None:
         merkle.verify_consistency(old, new, log.root(old), log.root(new), proof)
 
 
+def tick(database: Database) -> None:
+    with sealing(database) as active:
+        active.tick()
+
+
 @pytest.fixture(scope="module", params=list(HISTORIES.values()), ids=list(HISTORIES))
 def history(request: pytest.FixtureRequest, service: ServiceFactory) -> Iterator[Database]:
     """A log that is published, and events that are to be sealed."""
@@ -104,8 +110,7 @@ def test_after_a_sealer_was_killed_the_next_one_goes_on_where_it_was(copy: Datab
     issued, before = ledger.count(copy.owner_url), state(copy)
     committed, recorded = _ORDER.index(step) >= COMMITTED, _ORDER.index(step) >= RECORDED
     with Witness(copy) as witness:
-        with Sealer(copy, command=dying(step, signal.SIGKILL)) as dead:
-            assert dead.wait() == -signal.SIGKILL
+        assert ended_by(lambda: tick(copy), step, signal.SIGKILL) == -signal.SIGKILL
         after = state(copy)
         assert after["size"] == (issued if committed else before["size"])
         assert after["published_size"] == (issued if recorded else before["published_size"])
@@ -117,9 +122,9 @@ def test_after_a_sealer_was_killed_the_next_one_goes_on_where_it_was(copy: Datab
 
 
 def test_a_sealer_killed_again_and_again_under_load_seals_everything_once(
-    database: Database, service: ServiceFactory
+    database: Database, service: ServiceFactory, length: Length
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
+    running, pauses = service(database, WEB_CONCURRENCY="2"), length((0.35, 0.05), (0.1, 0.35, 0.2, 0.05))
     done = threading.Event()
 
     def issue_on() -> None:
@@ -130,7 +135,7 @@ def test_a_sealer_killed_again_and_again_under_load_seals_everything_once(
     with Witness(database) as witness:
         issuing.start()
         try:
-            for more in (0.1, 0.35, 0.2, 0.05):
+            for more in pauses:
                 with Sealer(database) as sealer:
                     reached = published(database)
                     assert eventually(lambda: published(database) > reached)  # noqa: B023
@@ -144,7 +149,7 @@ def test_a_sealer_killed_again_and_again_under_load_seals_everything_once(
             while last.tick():
                 pass
     assert published(database) == ledger.count(database.owner_url)
-    assert len(witness.seen) > 4
+    assert len(witness.seen) > len(pauses)
     check_all(database, witness)
     running.stop()
 

@@ -22,6 +22,7 @@ from ledger.coordinator import STATEMENT_SECONDS
 from ledger.domain import proof
 from ledger.domain.note import SignerKey
 from ledger.domain.serial import shard_of
+from tests.conftest import Length
 from tests.support.clients import daily_reports
 from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.http import ask, ask_proof, problem
@@ -35,7 +36,6 @@ from tests.support.processes.sealers import until_published
 from tests.support.processes.service import Service, ServiceFactory
 from tests.support.processes.shards import Shard, Two
 
-EACH = 2_000
 CUSTOMER = "de619854-b59b-425e-9db4-000000000000"
 STATS = f"/v1/customers/{CUSTOMER}/stats"
 
@@ -44,6 +44,8 @@ class World(NamedTuple):
     """Everything that runs, and what was answered by each shard before anything happens."""
 
     two: Two
+    each: int
+    """How many numbers each shard has issued."""
     issuers: tuple[Service, Service]
     reader: Service
     key: str
@@ -84,7 +86,8 @@ def two() -> Iterator[Two]:
 
 
 @pytest.fixture(scope="module")
-def world(two: Two, service: ServiceFactory) -> Iterator[World]:
+def world(two: Two, service: ServiceFactory, length: Length) -> Iterator[World]:
+    each = length(600, 2_000)
     first, second = two.shards
     issuers = (first.issuer(service), second.issuer(service))
     code, said = two.coordinate()
@@ -93,16 +96,16 @@ def world(two: Two, service: ServiceFactory) -> Iterator[World]:
     key = make_key(two.database, "audit", "reports")
     keys = (make_key(first.database, "audit", "reports"), make_key(second.database, "audit", "reports"))
     with first.sealer(), second.sealer():
-        outcomes = asyncio.run(into_both(issuers))
+        outcomes = asyncio.run(into_both(issuers, each))
         assert not any(outcome.refused or outcome.broken for outcome in outcomes)
-        one, other = ({each.document["tracking_number"]: each.document for each in out.answers} for out in outcomes)
+        one, other = ({one.document["tracking_number"]: one.document for one in out.answers} for out in outcomes)
         for shard in two.shards:
-            until_published(shard.database, EACH)
-        yield World(two, issuers, reader, key, keys, (one, other))
+            until_published(shard.database, each)
+        yield World(two, each, issuers, reader, key, keys, (one, other))
 
 
-async def into_both(issuers: tuple[Service, Service]) -> list[Outcome]:
-    return list(await asyncio.gather(*(load(issuer.port, EACH) for issuer in issuers)))
+async def into_both(issuers: tuple[Service, Service], each: int) -> list[Outcome]:
+    return list(await asyncio.gather(*(load(issuer.port, each) for issuer in issuers)))
 
 
 @contextmanager
@@ -116,8 +119,8 @@ def down(shard: Shard) -> Iterator[None]:
 
 
 def test_no_number_comes_twice_and_each_says_which_shard_it_is_of(world: World) -> None:
-    assert [len(answers) for answers in world.answers] == [EACH, EACH]
-    assert len(world.numbers) == 2 * EACH
+    assert [len(answers) for answers in world.answers] == [world.each, world.each]
+    assert len(world.numbers) == 2 * world.each
     for shard, answers in enumerate(world.answers):
         assert {shard_of(NUMBERING.decode(number).serial) for number in answers} == {shard}
 
@@ -130,7 +133,7 @@ def test_a_log_that_another_key_signed_is_no_shards(world: World) -> None:
 
 def test_a_number_is_looked_up_as_its_own_shard_does(world: World) -> None:
     for answers, issuer, key in zip(world.answers, world.issuers, world.keys, strict=True):
-        for number in list(answers)[:: EACH // 5]:
+        for number in list(answers)[:: world.each // 5]:
             found = world.asked(f"{PATH}/{number}")
             assert found["leaf_hash"] == answers[number]["leaf_hash"]
             assert found["sealed_in"]
@@ -161,11 +164,11 @@ def test_a_customers_key_opens_that_customers_numbers_alone(world: World) -> Non
 
 def test_a_proof_is_under_the_key_of_the_numbers_own_shard(world: World) -> None:
     for shard, answers in zip(world.two.shards, world.answers, strict=True):
-        for number in list(answers)[:: EACH // 5]:
+        for number in list(answers)[:: world.each // 5]:
             answer = ask_proof(world.reader.port, number)
             assert answer.status_code == 200, answer.text
             leaf = bytes.fromhex(answers[number]["leaf_hash"])
-            assert proof.verify(answer.text, shard.key, leaf)[1].size >= EACH
+            assert proof.verify(answer.text, shard.key, leaf)[1].size >= world.each
 
 
 def test_a_number_that_nobody_issued_is_unknown_and_has_no_barcode(world: World) -> None:
@@ -180,15 +183,15 @@ def test_a_number_that_nobody_issued_is_unknown_and_has_no_barcode(world: World)
 
 def test_a_list_has_all_numbers_of_both_in_the_order_of_serials_either_way(world: World) -> None:
     for order, by in (("serial", "next"), ("-serial", "next")):
-        found = follow(world.reader.port, world.key, f"{PATH}?limit=700&order={order}", by)
+        found = follow(world.reader.port, world.key, f"{PATH}?limit={world.each // 3}&order={order}", by)
         serials = [NUMBERING.decode(row["tracking_number"]).serial for row in found.rows]
         assert serials == sorted(serials, reverse=order == "-serial")
         assert {row["tracking_number"] for row in found.rows} == world.numbers
-        assert len(found.rows) == found.size == 2 * EACH
+        assert len(found.rows) == found.size == 2 * world.each
         back = follow(world.reader.port, world.key, found.links[-1], "previous")
         assert [row["tracking_number"] for row in reversed(back.rows)] == [row["tracking_number"] for row in found.rows]
     page = world.asked(f"{PATH}?limit=1")
-    assert page["shards"] == [{"shard": 0, "size": EACH}, {"shard": 1, "size": EACH}]
+    assert page["shards"] == [{"shard": 0, "size": world.each}, {"shard": 1, "size": world.each}]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,7 @@ def test_a_list_has_all_numbers_of_both_in_the_order_of_serials_either_way(world
 )
 def test_filters_find_what_each_shard_finds(world: World, query: str) -> None:
     moments = sorted(each["created_at"] for answers in world.answers for each in answers.values())
-    query = query.format(middle=moments[EACH])
+    query = query.format(middle=moments[world.each])
     whole = f"{PATH}?limit=1000&{query}"
     rows = follow(world.reader.port, world.key, whole).rows
     of_each = [
@@ -227,8 +230,8 @@ def test_a_customers_statistics_are_the_sum_of_both_wherever_the_roll_ups_stand(
     for _ in range(2):
         found, of_each = world.asked(path), world.of_each(path)
         assert found["total"] == sum(each["total"] for each in of_each) > 0
-        assert found["size"] == 2 * EACH
-        assert found["shards"] == [{"shard": 0, "size": EACH}, {"shard": 1, "size": EACH}]
+        assert found["size"] == 2 * world.each
+        assert found["shards"] == [{"shard": 0, "size": world.each}, {"shard": 1, "size": world.each}]
         assert counted(found["rows"]) == sum((counted(each["rows"]) for each in of_each), Counter())
         daily_reports.step(world.two.shards[0].database)  # then one shard is rolled up, and the other is not
 
@@ -246,13 +249,13 @@ def test_daily_reports_are_the_sum_of_both(world: World) -> None:
     for each in of_each:
         totals.update({day["day"]: day["total"] for day in each["days"]})
     assert {day["day"]: day["total"] for day in found["days"]} == totals
-    assert found["total"] == found["size"] == 2 * EACH
+    assert found["total"] == found["size"] == 2 * world.each
     for day in found["days"]:
         of_day, parts = world.asked(day["links"]["self"]), world.of_each(day["links"]["self"])
         assert of_day["type"] == "day-of-shards"
         assert cells(of_day) == sum((cells(part) for part in parts), Counter())
     text = ask(world.reader.port, f"{daily_reports.PATH}?format=csv", **bearer(world.key)).text
-    assert sum(int(row["count"]) for row in csv.DictReader(io.StringIO(text))) == 2 * EACH
+    assert sum(int(row["count"]) for row in csv.DictReader(io.StringIO(text))) == 2 * world.each
 
 
 def cells(document: dict[str, Any]) -> Counter[tuple[Any, ...]]:
@@ -300,7 +303,7 @@ def test_while_one_shard_is_down_the_other_goes_on_and_reads_say_what_is_missing
     some_day = world.asked(daily_reports.PATH)["days"][0]["links"]["self"]
     whole = [STATS, daily_reports.PATH, some_day, PATH, f"{PATH}/{lost}/proof"]
     before = {path: world.asked(path) for path in whole[:2]}
-    with down(gone), issuing(world.issuers[0], 1_000) as issued:
+    with down(gone), issuing(world.issuers[0], world.each // 2) as issued:
         for number in numbers[:3]:
             assert world.asked(f"{PATH}/{number}")["tracking_number"] == number
             assert ask_proof(world.reader.port, number).status_code == 200
@@ -310,12 +313,12 @@ def test_while_one_shard_is_down_the_other_goes_on_and_reads_say_what_is_missing
             problem(ask(world.issuers[1].port, "/next-tracking-number?x=1"))[0] == 400
         )  # it answers, and issues nothing
     more = issued.result()
-    assert len(more.numbers) == 1_000
+    assert len(more.numbers) == world.each // 2
     assert not more.broken
     assert eventually(lambda: ask(world.reader.port, STATS, **bearer(world.key)).status_code == 200)
-    until_published(world.two.shards[0].database, EACH + 1_000)
+    until_published(world.two.shards[0].database, world.each + world.each // 2)
     found = world.asked(STATS)
-    assert found["shards"] == [{"shard": 0, "size": EACH + 1_000}, {"shard": 1, "size": EACH}]
+    assert found["shards"] == [{"shard": 0, "size": world.each + world.each // 2}, {"shard": 1, "size": world.each}]
     assert found["total"] == sum(each["total"] for each in world.of_each(STATS)) > before[STATS]["total"]
     assert world.asked(f"{PATH}/{lost}")["tracking_number"] == lost
     listed = follow(world.reader.port, world.key, f"{PATH}?limit=1000")

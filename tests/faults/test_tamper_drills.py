@@ -10,10 +10,12 @@ import pytest
 
 from ledger.domain.note import Checkpoint, SignerKey
 from ledger.domain.serial import BLOCK_SIZE
+from ledger.publication import PublicationError
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.database_copies import duplicate
+from tests.support.drills.disaster import publish
 from tests.support.log import history as made
 from tests.support.log.tampering import (
     NUMBERS,
@@ -29,7 +31,7 @@ from tests.support.log.tampering import (
     verify,
 )
 from tests.support.processes.proc import eventually
-from tests.support.processes.sealers import Sealer, published, seal, state
+from tests.support.processes.sealers import published, sealing, state
 from tests.support.processes.service import ServiceFactory
 
 EVENTS = 800
@@ -51,15 +53,25 @@ def history(database: Database, service: ServiceFactory) -> Database:
     for poison in (0.0, 0.03, 0.0, 0.03):  # refused rows burn serials, which makes gaps
         for running in both:
             made.issue(running.port, EVENTS // 8, poison=poison)
-        seal(database, ledger.count(database.owner_url))
+        publish(database, ledger.count(database.owner_url))
         for running in both:
             made.issue(running.port, 16, poison=1.0)  # and between two runs
     for running in both:
         made.issue(running.port, TAIL // 2)
-    made.commit_only(database, ledger.count(database.owner_url))
+    commit_only(database)
     for running in both:
         running.stop()
     return database
+
+
+def commit_only(database: Database) -> None:
+    """Append what there is while the outside checkpoint can't be moved, so none of it is published."""
+    obstacle = database.publication / "public" / "checkpoint.new"
+    obstacle.mkdir()
+    with sealing(database) as active, pytest.raises(PublicationError):
+        active.tick()
+    obstacle.rmdir()
+    assert size(database) == ledger.count(database.owner_url)
 
 
 @pytest.fixture
@@ -227,9 +239,14 @@ def test_deleted_rows_next_to_each_other_are_all_named(copy: Copy) -> None:
 
 def close_all(database: Database) -> None:
     """The writers are gone, so the next sealer closes their blocks."""
-    with Sealer(database):
-        still_open = "SELECT count(*) FROM block_cursor WHERE NOT closed"
-        assert eventually(lambda: ask(database, still_open) == (0,)), "blocks of gone writers stay open"
+    still_open = "SELECT count(*) FROM block_cursor WHERE NOT closed"
+    with sealing(database) as active:
+
+        def none_is_open() -> bool:
+            active.tick()
+            return ask(database, still_open) == (0,)
+
+        assert eventually(none_is_open), "blocks of gone writers stay open"
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["of an open block", "of a closed block"])
@@ -452,7 +469,7 @@ def test_yesterdays_backup_is_told_by_the_published_checkpoint(copy: Copy, servi
     asyncio.run(load(running.port, 50))
     running.stop()
     before = size(yesterday)
-    seal(today, before + 50)
+    publish(today, before + 50)
     shutil.rmtree(yesterday.publication)
     shutil.copytree(today.publication, yesterday.publication)
     caught(yesterday, (f"has {before} leaves, but a checkpoint of {before + 50} was published", "set back"))
@@ -460,7 +477,7 @@ def test_yesterdays_backup_is_told_by_the_published_checkpoint(copy: Copy, servi
 
 def test_a_publication_that_was_set_back_is_told(copy: Copy) -> None:
     database, ahead = copy(), copy()
-    seal(ahead, size(ahead))
+    publish(ahead, size(ahead))
     shutil.rmtree(ahead.publication)
     shutil.copytree(database.publication, ahead.publication)
     caught(ahead, (f"has a checkpoint of {published(database)} leaves", f"published {size(ahead)}"))

@@ -8,7 +8,7 @@ import msgspec
 from core.embedded.process import Process
 from tests.plugin import ROOT
 from tests.support.log.answer_record import Line, Reader
-from tests.support.programs.endless_clients import CLIENTS, PATIENCE
+from tests.support.programs.endless_clients import CLIENTS, PATIENCE, PAUSE
 
 SLOW = 2.0
 """A number that took longer was waited for."""
@@ -17,7 +17,7 @@ SLOW = 2.0
 class Crowd(Process):
     """Clients that ask without end, and a monitor of the log; stopping them lets who waits have an answer."""
 
-    def __init__(self, port: int, folder: Path, seed: int) -> None:
+    def __init__(self, port: int, folder: Path, seed: int, *, pause: float = PAUSE) -> None:
         self.record, self._seen = folder / "record", folder / "seen"
         asking = [
             "-m",
@@ -26,6 +26,7 @@ class Crowd(Process):
             str(self.record),
             str(self._seen),
             str(seed),
+            str(pause),
         ]
         super().__init__("the clients", [sys.executable, *asking], folder=ROOT, stop_seconds=PATIENCE + 60)
         self._reader = Reader(self.record)

@@ -7,6 +7,7 @@ import shutil
 import signal
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import cache
 from math import inf
 from typing import Any
 
@@ -14,7 +15,11 @@ import httpx
 import msgspec
 from psycopg.types.multirange import Multirange
 
+from core import databases
+from core.session import Session
+from issuance.allocator import Allocator
 from issuance.domain.number import Numbering
+from issuance.fence import FileFence
 from ledger.domain import note
 from ledger.domain.tiles import WIDTH
 from ledger.publication import CHECKPOINT, ENTRIES
@@ -28,15 +33,11 @@ from tests.support.log.answer_record import Line
 from tests.support.log.checker import Checker, check_checkpoints
 from tests.support.processes.commands import command
 from tests.support.processes.proc import alive, eventually, family
-from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes.sealers import published, sealing
 from tests.support.processes.secret_keys import NUMBER_KEY
 from tests.support.processes.service import Service, ServiceFactory
 
 NUMBERS = Numbering(bytes.fromhex(NUMBER_KEY))
-AFTER = 3_000
-"""Numbers issued after a recovery: from more than one block."""
-PATIENCE = 90.0
-"""Seconds for a sealer to begin and to publish, while other tests copy whole clusters."""
 
 
 class Witness:
@@ -61,8 +62,8 @@ class Witness:
         self.answers += map(_line, documents)
 
     def looks(self, database: Database) -> None:
-        """Keep the checkpoint; all that was answered is published by now."""
-        until_published(database, len(self.answers), PATIENCE)
+        """Have all that was answered published, and keep the checkpoint."""
+        publish(database, len(self.answers))
         self.published = len(self.answers)
         self.seen.append((database.publication / CHECKPOINT).read_text())
 
@@ -92,19 +93,46 @@ def destroy(cluster: Cluster, *running: Service) -> None:
     shutil.rmtree(cluster.server.data)
 
 
-def recover(restored: Database, before: Witness, service: ServiceFactory) -> list[Line]:
+def lease(database: Database, count: int) -> None:
+    """Lease blocks as a busy service would in the hours after a backup; nothing is issued from them."""
+
+    async def run() -> None:
+        session = await Session.connect(database.url, databases.APPLICATION_ROLE)
+        allocator = Allocator(FileFence(database.fence), 0, NUMBERS.fingerprint, databases.APPLICATION_ROLE)
+        for most in range(count, 0, -1000):
+            await allocator.lease(session, 1, min(most, 1000))
+        session.close()
+
+    asyncio.run(run())
+
+
+def publish(database: Database, size: int) -> None:
+    """Seal until so many leaves are published, in this process."""
+    with sealing(database) as active:
+
+        def enough() -> bool:
+            active.tick()
+            return published(database) >= size
+
+        assert eventually(enough), f"{published(database)} of {size} leaves"
+
+
+def recover(restored: Database, before: Witness, service: ServiceFactory, *, after: int) -> list[Line]:
     """Recover a restored database that lacks what was answered last, and go on; returns the answers that are lost.
 
     Asserts that nothing is issued before, that all that was published is there again, that the rest is there or
     reported, that no number comes a second time, and that the log goes on as whoever saw it before must expect.
+
+    Args:
+        after: how many numbers are issued then.
     """
-    after = service(restored, initialise=False, WEB_CONCURRENCY="1")
-    assert _refuses(after)
+    running = service(restored, initialise=False, WEB_CONCURRENCY="1")
+    assert _refuses(running)
     events, outside = ledger.count(restored.owner_url), (restored.publication / CHECKPOINT).read_text()
     fence = restored.fence.read_bytes()
     asked = command(restored, "recover_ledger")
     assert "With --yes this command would" in asked.stdout, asked.stderr
-    assert _refuses(after)
+    assert _refuses(running)
     assert ledger.count(restored.owner_url) == events, "to be told changes nothing"
     assert restored.fence.read_bytes() == fence
 
@@ -114,11 +142,10 @@ def recover(restored: Database, before: Witness, service: ServiceFactory) -> lis
     lost = _lost(restored, before)
 
     now = Witness()
-    with Sealer(restored):
-        until_published(restored, before.published, PATIENCE)
-        now.asks(after.port, AFTER)
-        until_published(restored, ledger.count(restored.owner_url), PATIENCE)
-    after.stop()
+    publish(restored, before.published)
+    now.asks(running.port, after)  # from more than one block
+    publish(restored, ledger.count(restored.owner_url))
+    running.stop()
     assert not before.numbers & now.numbers, "a number of before the restore came again"
     _check(restored, [line for line in before.answers if line.number not in lost] + now.answers)
     seen = [*before.seen, (restored.publication / CHECKPOINT).read_text()]
@@ -128,6 +155,12 @@ def recover(restored: Database, before: Witness, service: ServiceFactory) -> lis
     again = command(restored, "recover_ledger")
     assert (again.returncode, "Nothing is missing" in again.stdout) == (0, True), again.stderr
     return [line for line in before.answers if line.number in lost]
+
+
+@cache
+def serial(number: str) -> int:
+    """What a number stands for; each of a million is asked for by every restore."""
+    return NUMBERS.decode(number).serial
 
 
 def reported(database: Database) -> "Multirange[int]":
@@ -146,9 +179,8 @@ def _lost(restored: Database, before: Witness) -> set[str]:
     ranges = [(each.lower or 0, each.upper or 0) for each in reported(restored)]
 
     def is_reported(number: str) -> bool:
-        serial = NUMBERS.decode(number).serial
-        at = bisect_right(ranges, (serial, inf)) - 1
-        return at >= 0 and serial < ranges[at][1]
+        at = bisect_right(ranges, (serial(number), inf)) - 1
+        return at >= 0 and serial(number) < ranges[at][1]
 
     assert all(map(is_reported, lost))
     assert not any(map(is_reported, before.numbers - lost))

@@ -23,9 +23,10 @@ from core.embedded.__main__ import BEAT, WORKER
 from core.embedded.process import Process
 from core.embedded.valkey import Valkey
 from tests.logs import LOGS
-from tests.plugin import ROOT, Cluster, Database, HeardServer
+from tests.plugin import ROOT, Database, HeardServer
 from tests.support.clients.client_crowd import Crowd
 from tests.support.database import ledger
+from tests.support.database.own_cluster import OwnCluster
 from tests.support.log import naive_log
 from tests.support.log.checker import Checker, check_checkpoints
 from tests.support.processes import celery_workers
@@ -36,6 +37,7 @@ from tests.support.processes.ports import free_port
 from tests.support.processes.proc import alive, eventually, family
 from tests.support.processes.sealers import COMMAND as SEAL
 from tests.support.processes.sealers import published
+from tests.support.programs.endless_clients import PAUSE
 from tests.support.servers.disks import small_disk
 from tests.support.servers.wire import Wire, wire
 
@@ -112,7 +114,7 @@ class Outcome(NamedTuple):
 class Drill:
     """The service, its clients, and what they were answered."""
 
-    def __init__(self, folder: Path, seed: int, stack: ExitStack, faketime: Path | None) -> None:
+    def __init__(self, folder: Path, seed: int, stack: ExitStack, faketime: Path | None, pause: float) -> None:
         """Start everything.
 
         Args:
@@ -120,12 +122,13 @@ class Drill:
             seed: of all that is left to chance.
             stack: stops it all.
             faketime: the library, where the service's clock is to be set.
+            pause: seconds of a client between two requests.
         """
         self.chance = random.Random(seed)
         self.seed = seed
         self.folder = folder
         self.server = Postgres(folder / "postgres", durable=True)
-        self.cluster = Cluster(folder, self.server)
+        self.cluster = OwnCluster(folder, self.server)
         stack.callback(self.server.stop)
         self.database = self.cluster.create()
         self.wal = self._own_disk(stack)
@@ -155,7 +158,7 @@ class Drill:
         self._kept += [Kept(lambda: self.server.running, self.server.launch)]
         self._kept += [Kept(lambda: self.broker.running, self.broker.start)]
         self.until(lambda: _answers(self.port), "the service answers")
-        self.crowd = stack.enter_context(Crowd(self.port, folder, seed))
+        self.crowd = stack.enter_context(Crowd(self.port, folder, seed, pause=pause))
         self.checker = Checker(self.database.owner_url)
         self.until_recovered(time.monotonic())
 
@@ -268,12 +271,12 @@ class Drill:
 
 
 @contextmanager
-def drill(seed: int, faketime: Path | None = None) -> Iterator[Drill]:
+def drill(seed: int, faketime: Path | None = None, *, pause: float = PAUSE) -> Iterator[Drill]:
     """A drill that runs for as long as the block."""
     folder = Path(tempfile.mkdtemp(prefix="dr-"))
     try:
         with ExitStack() as stack:
-            yield Drill(folder, seed, stack, faketime)
+            yield Drill(folder, seed, stack, faketime, pause)
     finally:
         LOGS.read()
         shutil.rmtree(folder)

@@ -1,7 +1,11 @@
-"""``python -m tests.support.programs.dying_sealer STEP SIGNAL``: a sealer that signals itself at a step."""
+"""``python -m tests.support.programs.dying_sealer STEP SIGNAL``: a sealer that signals itself at a step.
+
+Or in a fork of this process, since a start of its own costs a second.
+"""
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -27,25 +31,36 @@ STEPS: dict[str, tuple[Any, str, bool]] = {
 """After what it happens: a function, and whether after it or before it."""
 
 
-def main(step: str, signal: int) -> None:
-    """Seal, with one function altered."""
+def ended_by(seal: Callable[[], object], step: str, how: int) -> int:
+    """How a sealer ended that seals until it is there: minus the signal, or its exit code."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _alter(step, how)
+            seal()
+        finally:
+            os._exit(1)  # it was to be ended before
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _alter(step: str, how: int) -> None:
     owner, name, after = STEPS[step]
     function = getattr(owner, name)
 
     def altered(*arguments: Any) -> Any:
         if not after:
-            os.kill(os.getpid(), signal)
+            os.kill(os.getpid(), how)
         result = function(*arguments)
         events = {"_read": lambda: result[0], "_append": lambda: arguments[1]}.get(name)
         if after and (events is None or events()):  # to find nothing is no step
-            os.kill(os.getpid(), signal)
+            os.kill(os.getpid(), how)
         return result
 
     setattr(owner, name, altered)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "core.settings"
-    django.setup()
-    call_command("seal_ledger")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    _alter(sys.argv[1], int(sys.argv[2]))
+    os.environ["DJANGO_SETTINGS_MODULE"] = "core.settings"
+    django.setup()
+    call_command("seal_ledger")

@@ -1,4 +1,4 @@
-"""``python -m tests.support.programs.endless_clients PORT RECORD CHECKPOINTS SEED``: clients, and a monitor of the log.
+"""``python -m tests.support.programs.endless_clients PORT RECORD CHECKPOINTS SEED PAUSE``: clients, and a monitor.
 
 They write down each answer before they count it, half of them retry with an Idempotency-Key until they have a number,
 and they go on, whatever becomes of the service, until SIGTERM. The monitor keeps each new checkpoint that it is shown.
@@ -22,7 +22,7 @@ from tests.support.log.answer_record import Line, Writer
 
 CLIENTS = 8
 PAUSE = 0.02
-"""Seconds of a client between two requests, on average: some hundred requests a second in all."""
+"""Seconds of a client between two requests, on average, unless others are given: some hundred requests a second."""
 RETRY = 0.2
 PATIENCE = 40.0
 """Seconds after which a client gives up an answer."""
@@ -34,12 +34,15 @@ _REQUESTS_OF_A_CONNECTION = 40
 class Client:
     """One connection at a time, one request at a time."""
 
-    def __init__(self, number: int, port: int, record: Writer, stop: asyncio.Event, chance: random.Random) -> None:
+    def __init__(
+        self, number: int, port: int, record: Writer, stop: asyncio.Event, *, chance: random.Random, pause: float
+    ) -> None:
         self._number = number
         self._port = port
         self._record = record
         self._stop = stop
         self._chance = chance
+        self._pause = pause
         self._orders = varied(chance.randrange(1 << 30))
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._left = 0
@@ -48,7 +51,7 @@ class Client:
         """Ask until told to stop."""
         while not self._stop.is_set():
             await self._one(next(self._orders), str(uuid7()), keyed=self._chance.random() < 0.5)
-            await self._sleep(2 * PAUSE * self._chance.random())
+            await self._sleep(2 * self._pause * self._chance.random())
         self._close()
 
     async def _one(self, order: bytes, identity: str, *, keyed: bool) -> None:
@@ -120,14 +123,17 @@ async def watch(port: int, seen: Path, stop: asyncio.Event) -> None:
                 await asyncio.sleep(LOOK)
 
 
-async def main(port: int, record: Path, seen: Path, seed: int) -> None:
+async def main(port: int, record: Path, seen: Path, seed: int, pause: float) -> None:
     """Ask and watch until SIGTERM; who waits for an answer then still gets it."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with Writer(record) as writer:
-        clients = [Client(number, port, writer, stop, random.Random(seed + number)) for number in range(CLIENTS)]
+        clients = [
+            Client(number, port, writer, stop, chance=random.Random(seed + number), pause=pause)
+            for number in range(CLIENTS)
+        ]
         await asyncio.gather(watch(port, seen, stop), *(client.run() for client in clients))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])))
