@@ -66,19 +66,22 @@ def test_head_says_the_same_and_other_methods_are_refused(port: int, path: str) 
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_a_platform_s_probe_gets_exactly_200_by_any_name_and_without_https(
-    database: Database, lane_port: int, service: ServiceFactory, path: str
-) -> None:
+@pytest.fixture(scope="module")
+def strict_port(database: Database, lane_port: int, service: ServiceFactory) -> int:
+    """The port of a service that has one name and wants HTTPS."""
     assert lane_port
-    strict = service(database, initialise=False, WEB_CONCURRENCY="1", HTTPS_ONLY="1", ALLOWED_HOSTS="tracking.example")
-    until(strict.port)
+    strict = {"HTTPS_ONLY": "1", "ALLOWED_HOSTS": "tracking.example"}
+    return service(database, initialise=False, WEB_CONCURRENCY="1", **strict).port
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_platform_s_probe_gets_exactly_200_by_any_name_and_without_https(strict_port: int, path: str) -> None:
+    until(strict_port)
     for host in ("healthcheck.railway.app", "10.0.0.3:8000", "tracking.example", "[::1]"):
-        assert ask(strict.port, path, Host=host).status_code == 200, host
-    assert exchange(strict.port, b"GET %s HTTP/1.0\r\n\r\n" % path.encode()).status == 200, "without any Host"
-    assert ask(strict.port, "/docs", Host="healthcheck.railway.app").status_code == 400, "nothing else is open to it"
-    assert ask(strict.port, "/docs", Host="tracking.example").status_code == 301, "nor without HTTPS"
-    strict.stop()
+        assert ask(strict_port, path, Host=host).status_code == 200, host
+    assert exchange(strict_port, b"GET %s HTTP/1.0\r\n\r\n" % path.encode()).status == 200, "without any Host"
+    assert ask(strict_port, "/docs", Host="healthcheck.railway.app").status_code == 400, "nothing else is open to it"
+    assert ask(strict_port, "/docs", Host="tracking.example").status_code == 301, "nor without HTTPS"
 
 
 def test_a_process_that_drains_says_so_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

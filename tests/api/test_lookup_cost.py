@@ -1,4 +1,4 @@
-"""What a look-up costs the database: a number of statements that does not grow, each by index, planned once."""
+"""What a look-up and a proof cost the database: few statements, however large it is, each by index, planned once."""
 
 import re
 
@@ -106,3 +106,37 @@ def test_a_session_plans_the_look_up_once_and_verifies_a_checkpoint_once(
             "SELECT generic_plans > custom_plans FROM pg_prepared_statements WHERE statement LIKE '%number%'"
         )
         assert cursor.fetchall() == [(True,)]
+
+
+def test_a_proof_takes_three_statements_at_most_all_by_index(logged_port: int, history: History) -> None:
+    for index in (0, 255, 256, 299, 300, 400, history.published - 1):
+        number = history.numbers[index]
+        found = query_plans.plans(logged_port, f"/v1/tracking-numbers/{number}/proof")
+        query_plans.check(found)
+        assert any(f"'{number}'" in plan and "issuance_event_pkey" in plan for plan in found), "these are the plans"
+
+
+@pytest.mark.parametrize("path", ["/checkpoint", "/tile/0/000", "/tile/0/001.p/3", "/tile/1/000.p/2"])
+def test_the_checkpoint_and_a_tile_take_no_more(logged_port: int, path: str) -> None:
+    query_plans.check(query_plans.plans(logged_port, path))
+
+
+@pytest.mark.parametrize("path", ["/tile/entries/000", "/tile/entries/001.p/200"])
+def test_a_bundle_takes_one_more(logged_port: int, auditor: str, path: str) -> None:
+    found = query_plans.plans(logged_port, path, key=auditor)
+    query_plans.check([plan for plan in found if query_plans.ALIVE not in plan])
+
+
+def test_for_what_cannot_be_a_number_no_table_is_asked(logged_port: int) -> None:
+    for number in ("X" * 17, "3K9M7QX2PZ4MYIDS"):
+        assert query_plans.plans(logged_port, f"/v1/tracking-numbers/{number}/proof", 404) == []
+
+
+@pytest.mark.django_db
+def test_a_checkpoint_is_verified_once_while_the_tree_stands_still(history: History) -> None:
+    reading._published.cache_clear()
+    client = Client(headers={"Host": "localhost"})
+    for number in history.numbers[:5]:
+        assert client.get(f"/v1/tracking-numbers/{number}/proof").status_code == 200
+        assert client.get("/checkpoint").status_code == 200
+    assert reading._published.cache_info().misses == 1

@@ -22,24 +22,29 @@ CONFIG = ROOT / "tests" / "api" / "schemathesis.toml"
 SCHEMA = ROOT / "schema" / "openapi.yaml"
 FIRST_PHASES, WALK = "examples,coverage,fuzzing", "stateful"
 WITHOUT_LIST = ("--exclude-operation-id", "list_tracking_numbers")
+BOUNDED = {FIRST_PHASES: 30, WALK: 40}
+CAMPAIGN = {FIRST_PHASES: 30, WALK: 100}
+"""How much is drawn for each operation, and how many walks are taken."""
 RUNS = {"asked": (FIRST_PHASES, ()), "walked": (WALK, ()), "walked from what is issued": (WALK, WITHOUT_LIST)}
 
 
 class Target(NamedTuple):
-    """The service, and a number of its log."""
+    """The service, a number of its log, and how much is drawn in which phases."""
 
     url: str
     number: str
+    bounds: dict[str, int]
 
 
 @pytest.fixture(scope="module")
-def target(database: Database, service: ServiceFactory) -> Iterator[Target]:
+def target(request: pytest.FixtureRequest, database: Database, service: ServiceFactory) -> Iterator[Target]:
+    bounds = CAMPAIGN if request.config.getoption("--campaign", default=False) else BOUNDED
     running = service(database, WEB_CONCURRENCY="1", LOG_LEVEL="ERROR", WRONG_KEYS_PER_ADDRESS="0")  # it guesses
     with Sealer(database):
         url = f"{running.base_url}/next-tracking-number"
         issued = httpx.get(url, params=GOOD, timeout=90).raise_for_status().json()
         until_published(database, 1)
-        yield Target(running.base_url, issued["tracking_number"])
+        yield Target(running.base_url, issued["tracking_number"], bounds)
 
 
 def ask(target: Target, folder: Path, *options: str) -> list[dict[str, Any]]:
@@ -59,7 +64,8 @@ def run(target: Target, folder: Path, name: str, phases: str, *options: str) -> 
     """Ask in some phases; the files of the run are called by its name."""
     program = str(Path(sys.executable).with_name("schemathesis"))
     reports = ["--report-json-path", f"{name}.json", "--report-ndjson-path", f"{name}.ndjson"]
-    command = [program, "run", str(SCHEMA), "--url", target.url, "--phases", phases, *reports, *options]
+    bounds = ["--phases", phases, "--max-examples", str(target.bounds[phases])]
+    command = [program, "run", str(SCHEMA), "--url", target.url, *bounds, *reports, *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     report: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
