@@ -21,6 +21,7 @@ from reports.session import Turn, session, turn
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
 from tests.support.database.report_counts import checks, counted, documents, expected, pages, position, roll_up
 from tests.support.database.synthetic_ledger import fill
 from tests.support.log.history import commit_only
@@ -33,15 +34,24 @@ FIRST = date(2026, 1, 1)
 ONE_USAGE = "ctid = (SELECT min(ctid) FROM daily_usage WHERE day = '2026-01-01')"
 
 
-@pytest.fixture
-def days() -> Iterator[Database]:
-    """Events of January 1st, 2nd and 5th, 2026, with nothing in between."""
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Database]:
+    """Events of January 1st, 2nd and 5th, 2026, with nothing in between; copied for what is done to them."""
     made = CLUSTER.create()
     moment = (
         "timestamptz '2026-01-01T12:00:00Z' + i * interval '8 s'"
         " + CASE WHEN i >= 8192 THEN interval '3 days' ELSE interval '0' END"
     )
     fill(made, 12_288, moment=moment)
+    yield made
+    CLUSTER.drop(made)
+
+
+@pytest.fixture
+def days(origin: Database) -> Iterator[Database]:
+    """The same for each test."""
+    made = CLUSTER.database(f"{origin.name}_days")
+    duplicate(origin, made)
     yield made
     CLUSTER.drop(made)
 

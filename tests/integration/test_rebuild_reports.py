@@ -23,8 +23,10 @@ from tests.logs import LOGS
 from tests.plugin import CLUSTER, ROOT, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
+from tests.support.database.database_copies import duplicate
 from tests.support.database.report_counts import counted, documents, expected, position, roll_up
 from tests.support.database.synthetic_ledger import fill
+from tests.support.processes.commands import command
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer, seal
 from tests.support.processes.service import ServiceFactory
@@ -53,9 +55,9 @@ class Said(NamedTuple):
     text: str
 
 
-@pytest.fixture
-def days() -> Iterator[Database]:
-    """A ledger of five days, all counted."""
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Database]:
+    """A ledger of five days, all counted; copied for what is done to it."""
     made = CLUSTER.create()
     fill(made, 20_000, moment=DAYS)
     roll_up(made, most=4096)
@@ -63,10 +65,20 @@ def days() -> Iterator[Database]:
     CLUSTER.drop(made)
 
 
-def command(database: Database, **settings: str) -> "subprocess.Popen[str]":
+@pytest.fixture
+def days(origin: Database) -> Iterator[Database]:
+    """The same ledger for each test."""
+    made = CLUSTER.database(f"{origin.name}_days")
+    duplicate(origin, made)
+    yield made
+    CLUSTER.drop(made)
+
+
+def start(database: Database) -> "subprocess.Popen[str]":
+    """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "rebuild_reports"],
-        env={**os.environ, **database.settings, **settings},
+        env=os.environ | database.settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -74,11 +86,8 @@ def command(database: Database, **settings: str) -> "subprocess.Popen[str]":
 
 
 def run(database: Database, **settings: str) -> Said:
-    running = command(database, **settings)
-    said, _ = running.communicate(timeout=240)
-    LOGS.take("commands", said)
-    assert "Traceback" not in said, said
-    return Said(running.returncode, said)
+    done = command(database, "rebuild_reports", **settings)
+    return Said(done.returncode, done.stdout + done.stderr)
 
 
 def ask(database: Database, statement: str) -> list[tuple[Any, ...]]:
@@ -217,7 +226,7 @@ def test_it_swaps_only_with_the_turn_to_count(days: Database) -> None:
     there = f"SELECT to_regclass('{rebuild.SCHEMA}.rollup_state') IS NOT NULL"
     filled = f"SELECT leaves FROM {rebuild.SCHEMA}.rollup_state"
     with session(days.reporter_url) as connection, turn(connection, Turn.COUNTING):
-        running = command(days)
+        running = start(days)
         assert eventually(lambda: ask(days, there) == [(True,)] and ask(days, filled) == [(20_000,)])
         time.sleep(2)
         assert running.poll() is None, "it did not wait"
@@ -235,7 +244,7 @@ def test_killed_at_any_moment_it_leaves_what_was_live(days: Database) -> None:
         with ExitStack() as held:
             if round_ == 0:  # it can't end before it is killed
                 assert held.enter_context(turn(held.enter_context(session(days.reporter_url)), Turn.COUNTING))
-            running = command(days)
+            running = start(days)
             assert eventually(lambda: ask(days, SCHEMAS) not in (there, []) or running.poll() is not None)  # noqa: B023
             time.sleep(chance.uniform(0, 0.6))
             running.send_signal(signal.SIGKILL)
@@ -249,7 +258,7 @@ def test_killed_at_any_moment_it_leaves_what_was_live(days: Database) -> None:
 
 
 def test_what_is_issued_and_counted_meanwhile_is_in_it(database: Database, service: ServiceFactory) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
+    running = service(database, WEB_CONCURRENCY="1")
     asyncio.run(load(running.port, 500))
     stop = threading.Event()
 
