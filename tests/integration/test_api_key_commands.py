@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -13,7 +12,7 @@ from core.keys import domain
 from tests.plugin import Database
 from tests.support.clients.orders import GOOD
 from tests.support.database.rows import Session
-from tests.support.processes.commands import command
+from tests.support.processes.commands import command, manage
 
 ID = GOOD["customer_id"]
 KEY = re.compile(r"tna_([1-9][0-9]*)_[0-9a-f]{32}(?:_([0-9a-f]{32}))?\n")
@@ -24,16 +23,10 @@ CUSTOMER = "a customer's id is a UUID: hex digits as 8-4-4-4-12"
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"}
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run(database: Database, *arguments: str, **settings: str) -> Ended:
-    """Run a command to its end."""
+def run(database: Database, *arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command."""
     done = command(database, *arguments, **settings)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +37,18 @@ def superuser(database: Database) -> Iterator[Session]:
 
 def made(database: Database, name: str, *options: str) -> tuple[int, str]:
     """Id and text of a new key."""
-    ended = run(database, "create_api_key", name, *options)
-    assert (ended.code, ended.err) == (0, "")
-    found = KEY.fullmatch(ended.out)
+    code, out, err = run(database, "create_api_key", name, *options)
+    assert (code, err) == (0, "")
+    found = KEY.fullmatch(out)
     assert found is not None, "the key is all that is printed"
-    return int(found[1]), ended.out.strip()
+    return int(found[1]), out.strip()
 
 
 def listed(database: Database, identity: int) -> list[str]:
     """The columns that the list has of a key."""
-    ended = run(database, "list_api_keys")
-    assert (ended.code, ended.err) == (0, "")
-    [line] = [line for line in ended.out.splitlines() if line.startswith(f"{identity} ")]
+    code, out, err = run(database, "list_api_keys")
+    assert (code, err) == (0, "")
+    [line] = [line for line in out.splitlines() if line.startswith(f"{identity} ")]
     return re.split(" {2,}", line)
 
 
@@ -119,10 +112,10 @@ def test_bad_arguments_make_no_key(
     database: Database, superuser: Session, arguments: tuple[str, ...], sentence: str
 ) -> None:
     before = superuser.execute("SELECT count(*) FROM api_key").fetchone()
-    ended = run(database, "create_api_key", *arguments)
-    assert (ended.code, ended.out) == (2, "")
-    assert "usage: " in ended.err
-    assert sentence in ended.err
+    code, out, err = run(database, "create_api_key", *arguments)
+    assert (code, out) == (2, "")
+    assert "usage: " in err
+    assert sentence in err
     assert superuser.execute("SELECT count(*) FROM api_key").fetchone() == before
 
 
@@ -130,12 +123,11 @@ def test_bad_arguments_make_no_key(
 def test_a_key_is_revoked_once_and_for_good(database: Database, superuser: Session, by: str) -> None:
     identity, text = made(database, "lost", "--scope", "audit", "--days", "3")
     given = {"id": str(identity), "text": text}[by]
-    assert run(database, "revoke_api_key", given) == Ended(
-        0, f"Key {identity} is revoked; processes that remember it notice within 2 seconds.\n", ""
+    assert run(database, "revoke_api_key", given) == (
+        *(0, f"Key {identity} is revoked; processes that remember it notice within 2 seconds.\n", ""),
     )
     found = superuser.execute("SELECT revoked_at FROM api_key WHERE id = %s", [identity]).fetchone()
-    again = run(database, "revoke_api_key", given)
-    assert (again.code, again.out, again.err.strip()) == (1, "", f"CommandError: {NO_SUCH_KEY}")
+    assert run(database, "revoke_api_key", given) == (1, "", f"CommandError: {NO_SUCH_KEY}\n")
     assert superuser.execute("SELECT revoked_at FROM api_key WHERE id = %s", [identity]).fetchone() == found
     assert found is not None
     assert listed(database, identity)[-1] == f"revoked {found[0].astimezone(UTC):%Y-%m-%dT%H:%MZ}"
@@ -146,23 +138,22 @@ def test_a_key_is_revoked_once_and_for_good(database: Database, superuser: Sessi
     ["1", "0", "9007199254740992", "9" * 30, "9" * 5000, "RedBox", "", "１", "1.0", "tna_1_", f"tna_1_{'0' * 32}"],
 )
 def test_a_key_that_there_is_not_is_not_revoked(database: Database, given: str) -> None:
-    ended = run(database, "revoke_api_key", given)
-    assert (ended.code, ended.out, ended.err.strip()) == (1, "", f"CommandError: {NO_SUCH_KEY}")
+    assert run(database, "revoke_api_key", given) == (1, "", f"CommandError: {NO_SUCH_KEY}\n")
 
 
 def test_keys_are_listed_in_the_order_that_they_were_made(database: Database) -> None:
     first, _ = made(database, "first", "--scope", "audit")
     second, text = made(database, "second", "--scope", "audit", "--scope", "operate")
-    ended = run(database, "list_api_keys")
-    head, *rows = ended.out.splitlines()
+    out = manage(database, "list_api_keys")
+    head, *rows = out.splitlines()
     assert head.split() == ["id", "name", "scopes", "customer", "made", "last", "used", "state"]
     assert [int(row.split()[0]) for row in rows][-2:] == [first, second]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert listed(database, second)[:4] == [str(second), "second", "audit,operate", "any"]
     assert listed(database, second)[5:] == ["never", "good"]
     assert listed(database, second)[4].startswith(today) or f"{datetime.now(UTC):%H:%M}" < "00:02"
-    assert text.split("_")[2] not in ended.out
-    assert domain.digest(text).hex() not in ended.out
+    assert text.split("_")[2] not in out
+    assert domain.digest(text).hex() not in out
 
 
 def test_a_key_that_has_expired_is_said_to_be(database: Database, superuser: Session) -> None:
@@ -182,6 +173,6 @@ def test_a_key_that_has_expired_is_said_to_be(database: Database, superuser: Ses
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_while_the_database_is_away_each_says_so(database: Database, arguments: tuple[str, ...], sentence: str) -> None:
-    ended = run(database, *arguments, **NOWHERE)
-    assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith(f"CommandError: {sentence}")
+    code, out, err = run(database, *arguments, **NOWHERE)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"CommandError: {sentence}")

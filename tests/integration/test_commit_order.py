@@ -20,7 +20,7 @@ def test_no_serial_appears_below_one_of_its_block_that_was_seen_before(
     with ledger.reading(database.owner_url) as session:
         # The only way to a data error past the endpoint's checks: a rule that it does not know.
         session.execute("ALTER TABLE issuance_event ADD CHECK (destination <> 'ZW')")
-    running = service(database, WEB_CONCURRENCY="8")
+    running = service(database, WEB_CONCURRENCY="4")
     seen: set[int] = set()
     highest: dict[int, int] = defaultdict(lambda: -1)
     late: list[int] = []

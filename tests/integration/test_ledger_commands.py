@@ -5,18 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
-import msgspec
 import pytest
 
-from core.env import Env
 from ledger.domain import merkle, note, proof
 from ledger.domain.growth import Growth
 from ledger.domain.note import Checkpoint, SignerKey
 from ledger.domain.proof import Proof
 from tests.plugin import ROOT
 from tests.support.processes import commands
+from tests.support.processes.commands import UNSET, Done
 
 SIGNER = SignerKey("tracking.example/log", bytes(range(32)))
 KEY = str(SIGNER.verifier)
@@ -24,19 +22,11 @@ ENTRIES = [b'{"number":"%d"}' % number for number in range(5)]
 LEAVES = [merkle.leaf_hash(entry) for entry in ENTRIES]
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 AWAY = {"DATABASE_URL": NOWHERE, "DATABASE_OWNER_URL": NOWHERE, "DATABASE_SEALER_URL": NOWHERE}
-NOTHING = {field.encode_name: "" for field in msgspec.structs.fields(Env)}
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run(*arguments: str, given: bytes = b"", settings: dict[str, str] | None = None) -> Ended:
+def run(*arguments: str, given: bytes = b"", settings: dict[str, str] | None = None) -> Done:
     """Run a command beside a database that nobody can reach."""
-    done = commands.run(*arguments, given=given, environment=AWAY | (settings or {}))
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return commands.run(*arguments, given=given, environment=AWAY | (settings or {}))
 
 
 def proven(index: int) -> str:
@@ -62,43 +52,44 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def verify(file: Path, *, key: str = KEY, leaf: str = LEAVES[2].hex()) -> Ended:
+def verify(file: Path, *, key: str = KEY, leaf: str = LEAVES[2].hex()) -> Done:
     return run("verify_proof", str(file), "--key", key, "--leaf-hash", leaf)
 
 
+def outcome(done: Done) -> tuple[int, str, str]:
+    return done.returncode, done.stdout, done.stderr
+
+
 def test_a_good_proof_is_said_to_be_one(file: Path) -> None:
-    expected = Ended(0, "Proven: leaf 2 of 5 in the log tracking.example/log.\n", "")
-    assert verify(file) == expected
-    assert verify(file, leaf=LEAVES[2].hex().upper()) == expected
-    assert verify(file, key=f" {KEY}\n") == expected, "pasted with what was around it"
+    said = (0, "Proven: leaf 2 of 5 in the log tracking.example/log.\n", "")
+    assert outcome(verify(file)) == said
+    assert outcome(verify(file, leaf=LEAVES[2].hex().upper())) == said
+    assert outcome(verify(file, key=f" {KEY}\n")) == said, "pasted with what was around it"
 
 
 def test_the_exact_entry_does_as_well_as_its_hash(file: Path, tmp_path: Path) -> None:
     entry = tmp_path / "entry.json"
     entry.write_bytes(ENTRIES[2])
     good = run("verify_proof", str(file), "--key", KEY, "--entry", str(entry))
-    assert (good.code, good.out) == (0, "Proven: leaf 2 of 5 in the log tracking.example/log.\n")
+    assert (good.returncode, good.stdout) == (0, "Proven: leaf 2 of 5 in the log tracking.example/log.\n")
     entry.write_bytes(ENTRIES[2] + b"\n")
     bad = run("verify_proof", str(file), "--key", KEY, "--entry", str(entry))
-    assert (bad.code, bad.out) == (1, "")
-    assert "Not proven: The leaf is not in the tree" in bad.err
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert "Not proven: The leaf is not in the tree" in bad.stderr
 
 
 def test_a_proof_is_read_from_standard_input(file: Path) -> None:
     arguments = ("verify_proof", "-", "--key", KEY, "--leaf-hash", LEAVES[2].hex())
-    assert run(*arguments, given=file.read_bytes()).code == 0
-    assert run(*arguments, given=b"").code == 1
+    assert run(*arguments, given=file.read_bytes()).returncode == 0
+    assert run(*arguments, given=b"").returncode == 1
 
 
 def test_whoever_has_neither_database_nor_settings_can_verify(file: Path, tmp_path: Path) -> None:
     arguments = ("verify_proof", str(file), "--key", KEY, "--leaf-hash", LEAVES[2].hex())
     folder = tmp_path / "none"
-    bare = NOTHING | {"DATA_DIR": str(folder), "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments], env=bare, check=True, capture_output=True
-    )
-    assert (done.stdout, done.stderr) == (b"Proven: leaf 2 of 5 in the log tracking.example/log.\n", b"")
-    assert run(*arguments, settings=bare).code == 0
+    environment = os.environ | UNSET | {"DATA_DIR": str(folder)}
+    line = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    assert subprocess.run(line, env=environment, check=False, timeout=60).returncode == 0
     assert not folder.exists(), "nothing is made"
 
 
@@ -116,8 +107,8 @@ def test_whoever_has_neither_database_nor_settings_can_verify(file: Path, tmp_pa
 )
 def test_another_leaf_hash_is_not_proven(file: Path, leaf: str, sentence: str) -> None:
     ended = verify(file, leaf=leaf)
-    assert (ended.code, ended.out) == (1, "")
-    assert sentence in ended.err
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert sentence in ended.stderr
 
 
 OTHERS = {
@@ -132,9 +123,9 @@ OTHERS = {
 @pytest.mark.parametrize(("key", "sentence"), OTHERS.values(), ids=OTHERS)
 def test_another_key_proves_nothing(file: Path, key: str, sentence: str) -> None:
     ended = verify(file, key=key)
-    assert (ended.code, ended.out) == (1, "")
-    assert "Not proven: " in ended.err
-    assert sentence in ended.err
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Not proven: " in ended.stderr
+    assert sentence in ended.stderr
 
 
 def altered(what: str, by: str) -> bytes:
@@ -165,18 +156,18 @@ def test_an_altered_proof_proves_nothing(tmp_path: Path, content: bytes) -> None
     file = tmp_path / "altered"
     file.write_bytes(content)
     ended = verify(file)
-    assert (ended.code, ended.out) == (1, "")
-    assert ended.err.strip()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.strip()
 
 
 def test_a_file_that_cannot_be_read_is_named(file: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     for ended in (verify(missing), run("verify_proof", str(file), "--key", KEY, "--entry", str(missing))):
-        assert ended.code == 1
-        assert str(missing) in ended.err
-        assert "can't be read" in ended.err
-        assert str(file) not in ended.err, "the other one is fine"
-    assert "can't be read" in verify(tmp_path).err, "a folder"
+        assert ended.returncode == 1
+        assert str(missing) in ended.stderr
+        assert "can't be read" in ended.stderr
+        assert str(file) not in ended.stderr, "the other one is fine"
+    assert "can't be read" in verify(tmp_path).stderr, "a folder"
 
 
 def test_the_command_line_says_what_it_lacks(file: Path) -> None:
@@ -188,22 +179,20 @@ def test_the_command_line_says_what_it_lacks(file: Path) -> None:
         (str(file), "--key", KEY, *leaf, "--entry", str(file)),
     ):
         ended = run("verify_proof", *arguments)
-        assert ended.code == 2
-        assert "usage: " in ended.err
+        assert ended.returncode == 2
+        assert "usage: " in ended.stderr
 
 
 def test_the_printed_key_is_the_public_half_and_a_new_one_is_a_secret_that_signs() -> None:
-    assert run("ledger_key", settings={"LEDGER_KEY": SIGNER.export()}) == Ended(0, f"{KEY}\n", "")
-    assert run("ledger_key", settings={"LEDGER_KEY": KEY}) == Ended(0, f"{KEY}\n", ""), (
-        "whoever has only that half can print it"
-    )
-    made = [run("ledger_key", "--make", "tracking.example/log").out.strip() for _ in range(2)]
+    for key in (SIGNER.export(), KEY):  # whoever has only the public half can print it
+        assert outcome(run("ledger_key", settings={"LEDGER_KEY": key})) == (0, f"{KEY}\n", "")
+    made = [run("ledger_key", "--make", "tracking.example/log").stdout.strip() for _ in range(2)]
     assert made[0] != made[1]
     assert {SignerKey.parse(each).verifier.name for each in made} == {"tracking.example/log"}
-    assert run("ledger_key", "--make", "two words").code == 1
+    assert run("ledger_key", "--make", "two words").returncode == 1
 
 
 def test_a_service_that_has_no_key_yet_says_what_makes_one(tmp_path: Path) -> None:
-    ended = run("ledger_key", settings=NOTHING | {"DATA_DIR": str(tmp_path)})
-    assert (ended.code, ended.out) == (1, "")
-    assert "There is no LEDGER_KEY yet. `make run` makes one" in ended.err
+    ended = run("ledger_key", settings=UNSET | {"DATA_DIR": str(tmp_path)})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "There is no LEDGER_KEY yet. `make run` makes one" in ended.stderr

@@ -1,6 +1,7 @@
 """Migrations under the logins that operators really have: superuser, CREATEROLE, neither; and what the check says."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.db import DatabaseError
+from django.db.migrations.exceptions import IrreversibleError
 from psycopg.errors import InsufficientPrivilege
 
 from core.embedded.server import Server
 from tests.plugin import ROOT
 from tests.support.database.rows import INSERTS
+from tests.support.processes import commands
 
 ROLES_FILE = ROOT / "ledger" / "sql" / "roles.sql"
 GROUPS = "tracking_owner, tracking_app, tracking_sealer, tracking_auditor"
@@ -29,11 +33,22 @@ CATALOGUE = """
      WHERE relnamespace = 'public'::regnamespace GROUP BY relname, relowner, relacl::text ORDER BY relname"""
 
 
+@pytest.fixture(scope="module")
+def new_cluster() -> Iterator[Path]:
+    """The data of a PostgreSQL in which nobody has made anything yet."""
+    with tempfile.TemporaryDirectory(prefix="roles-") as folder:
+        with Server(Path(folder), durable=False) as server:
+            data = server.data
+        yield data
+
+
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(new_cluster: Path) -> Iterator[Server]:
     """A PostgreSQL of its own, since roles belong to the cluster: here nobody has made any yet."""
-    with tempfile.TemporaryDirectory(prefix="roles-") as folder, Server(Path(folder), durable=False) as server:
-        yield server
+    with tempfile.TemporaryDirectory(prefix="roles-") as folder:
+        shutil.copytree(new_cluster, Path(folder) / "data")
+        with Server(Path(folder), durable=False) as server:
+            yield server
 
 
 def execute(server: Server, *statements: str, user: str = "postgres", database: str = "postgres") -> None:
@@ -55,9 +70,12 @@ def start(server: Server, command: str, *arguments: str, user: str, database: st
 
 def manage(server: Server, command: str, *arguments: str, user: str, database: str) -> tuple[int, str]:
     """Exit code and all that one of Django's commands says."""
-    running = start(server, command, *arguments, user=user, database=database)
-    said, _ = running.communicate(timeout=PATIENCE)
-    return running.returncode, said
+    url = server.url(user=user, database=database)
+    try:
+        done = commands.run(command, *arguments, environment={"DATABASE_URL": url, "DATABASE_OWNER_URL": url})
+    except DatabaseError as error:
+        return 1, str(error)
+    return done.returncode, done.stdout + done.stderr
 
 
 def check(server: Server, user: str, database: str) -> str:
@@ -199,7 +217,6 @@ def test_migrating_again_changes_nothing(server: Server) -> None:
 def test_no_migration_takes_the_ledger_down_again(server: Server) -> None:
     assert manage(server, "migrate", user="postgres", database="postgres")[0] == 0
     for app in ("issuance", "ledger", "reports"):
-        code, said = manage(server, "migrate", app, "zero", user="postgres", database="postgres")
-        assert code != 0
-        assert "IrreversibleError" in said
+        with pytest.raises(IrreversibleError):
+            manage(server, "migrate", app, "zero", user="postgres", database="postgres")
     assert_ledger(server, "postgres", "postgres")

@@ -25,7 +25,7 @@ from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.report_counts import counted, documents, expected, position, roll_up
 from tests.support.database.synthetic_ledger import filled
-from tests.support.processes import commands
+from tests.support.processes.commands import command
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer, seal
 from tests.support.processes.service import ServiceFactory
@@ -65,10 +65,11 @@ def in_steps(database: Database) -> None:
     roll_up(database, most=4096)
 
 
-def command(database: Database, **settings: str) -> "subprocess.Popen[str]":
+def start(database: Database) -> "subprocess.Popen[str]":
+    """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "rebuild_reports"],
-        env={**os.environ, **database.settings, **settings},
+        env=os.environ | database.settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -76,7 +77,7 @@ def command(database: Database, **settings: str) -> "subprocess.Popen[str]":
 
 
 def run(database: Database, **settings: str) -> Said:
-    done = commands.command(database, "rebuild_reports", **settings)
+    done = command(database, "rebuild_reports", **settings)
     return Said(done.returncode, done.stdout + done.stderr)
 
 
@@ -216,7 +217,7 @@ def test_it_swaps_only_with_the_turn_to_count(days: Database) -> None:
     there = f"SELECT to_regclass('{rebuild.SCHEMA}.rollup_state') IS NOT NULL"
     filled = f"SELECT leaves FROM {rebuild.SCHEMA}.rollup_state"
     with session(days.reporter_url) as connection, turn(connection, Turn.COUNTING):
-        running = command(days)
+        running = start(days)
         assert eventually(lambda: ask(days, there) == [(True,)] and ask(days, filled) == [(20_000,)])
         time.sleep(2)
         assert running.poll() is None, "it did not wait"
@@ -234,7 +235,7 @@ def test_killed_at_any_moment_it_leaves_what_was_live(days: Database) -> None:
         with ExitStack() as held:
             if round_ == 0:  # it can't end before it is killed
                 assert held.enter_context(turn(held.enter_context(session(days.reporter_url)), Turn.COUNTING))
-            running = command(days)
+            running = start(days)
             assert eventually(lambda: ask(days, SCHEMAS) not in (there, []) or running.poll() is not None)  # noqa: B023
             time.sleep(chance.uniform(0, 0.6))
             running.send_signal(signal.SIGKILL)
@@ -248,7 +249,7 @@ def test_killed_at_any_moment_it_leaves_what_was_live(days: Database) -> None:
 
 
 def test_what_is_issued_and_counted_meanwhile_is_in_it(database: Database, service: ServiceFactory) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
+    running = service(database, WEB_CONCURRENCY="1")
     asyncio.run(load(running.port, 500))
     stop = threading.Event()
 

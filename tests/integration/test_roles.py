@@ -146,30 +146,39 @@ def sessions(database: Database) -> Iterator[dict[str, Session]]:
             superuser.execute(f"DROP ROLE test_{member}")
 
 
-@pytest.mark.parametrize(
-    ("who", "table", "attempt"),
-    [
-        (who, table, attempt)
-        for who in EVERYBODY
+def permitted(session: Session, statements: dict[str, str]) -> dict[str, str]:
+    """Of statements by their names those that are not refused for lack of a privilege, and what came of each."""
+    found = {}
+    for name, statement in statements.items():
+        try:
+            with session.transaction(force_rollback=True):
+                session.execute(statement.encode())
+        except InsufficientPrivilege:
+            continue
+        except psycopg.Error as error:
+            found[name] = repr(error)
+        else:
+            found[name] = "done"
+    return found
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_nobody_may_change_a_table(sessions: dict[str, Session], who: str) -> None:
+    statements = {
+        f"{attempt}: {table}": written(ON_A_TABLE[attempt], table)
         for table, attempt in attempts(TABLES, ON_A_TABLE)
         # Whoever updates a row locks it, and whoever deletes rows may lock the table.
         if not (table in UPDATES[who] and attempt.startswith("SELECT"))
         and not (who == "reporter" and table in PARTS and attempt in DELETING)
         and not (table in COUNTS and attempt == "drop a trigger")  # they have none
-    ],
-)
-def test_nobody_may_change_a_table(sessions: dict[str, Session], who: str, table: str, attempt: str) -> None:
-    with pytest.raises(InsufficientPrivilege), sessions[who].transaction(force_rollback=True):
-        sessions[who].execute(written(ON_A_TABLE[attempt], table))
+    }
+    assert len(statements) > 20 * len(TABLES)
+    assert permitted(sessions[who], statements) == {}
 
 
-@pytest.mark.parametrize("attempt", ON_THE_DATABASE)
 @pytest.mark.parametrize("who", EVERYBODY)
-def test_nobody_may_change_the_database_or_become_its_owner(
-    sessions: dict[str, Session], who: str, attempt: str
-) -> None:
-    with pytest.raises(InsufficientPrivilege), sessions[who].transaction(force_rollback=True):
-        sessions[who].execute(ON_THE_DATABASE[attempt])
+def test_nobody_may_change_the_database_or_become_its_owner(sessions: dict[str, Session], who: str) -> None:
+    assert permitted(sessions[who], ON_THE_DATABASE) == {}
 
 
 @pytest.mark.parametrize("table", ISSUING)

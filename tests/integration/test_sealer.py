@@ -1,14 +1,11 @@
 """The sealer on a real PostgreSQL: what is issued is sealed within a second, once, by one of any number of sealers."""
 
 import asyncio
-import dataclasses
 import logging
 import os
-import shutil
 import signal
 import statistics
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,10 +18,10 @@ from ledger.domain.note import SignerKey
 from ledger.domain.serial import BLOCK_SIZE, first_block
 from ledger.management.commands import seal_ledger
 from ledger.sealer import Sealer as Active
+from ledger.standby import UnfitDatabaseError
 from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
-from tests.support.database.database_copies import duplicate
 from tests.support.database.rows import INSERTS
 from tests.support.log import naive_log
 from tests.support.processes.proc import eventually
@@ -74,7 +71,7 @@ def test_what_is_issued_is_published_within_a_second(database: Database, running
 
 def test_tables_and_files_are_what_the_events_give_also_over_full_tiles(service: ServiceFactory) -> None:
     own = CLUSTER.create()
-    running = service(own, WEB_CONCURRENCY="2")
+    running = service(own, WEB_CONCURRENCY="1")
     with sealing(own) as active:
         for count in (1, 254, 1, 300, 17):
             issue(running, count)
@@ -90,25 +87,12 @@ def test_tables_and_files_are_what_the_events_give_also_over_full_tiles(service:
     CLUSTER.drop(own)
 
 
-def test_a_partial_tile_that_has_not_grown_is_not_written_again(service: ServiceFactory) -> None:
+def test_a_run_grows_as_long_as_its_block_simply_goes_on_and_a_tile_is_written_again_only_where_it_has(
+    service: ServiceFactory,
+) -> None:
     own = CLUSTER.create()
     running = service(own, WEB_CONCURRENCY="1")
-    above = own.publication / "public/tile/1/000.p/1"
-    with sealing(own) as active:
-        issue(running, 257)
-        active.tick()
-        written = above.stat()
-        issue(running, 1)
-        active.tick()
-    assert (above.stat().st_ino, above.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
-    naive_log.check_published(own, naive_log.check(own))
-    running.stop()
-    CLUSTER.drop(own)
-
-
-def test_a_run_grows_as_long_as_its_block_simply_goes_on(service: ServiceFactory) -> None:
-    own = CLUSTER.create()
-    running = service(own, WEB_CONCURRENCY="1")
+    above = own.publication / "public/tile/1/000.p/4"
     with sealing(own) as active:
         for _ in range(5):
             issue(running, 3)
@@ -116,11 +100,15 @@ def test_a_run_grows_as_long_as_its_block_simply_goes_on(service: ServiceFactory
         assert runs(own) == [(0, 0, 14, 15)]
         issue(running, BLOCK_SIZE)
         active.tick()
-    assert runs(own) == [(0, 0, BLOCK_SIZE - 1, BLOCK_SIZE), (BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE + 14, 15)]
+        assert runs(own) == [(0, 0, BLOCK_SIZE - 1, BLOCK_SIZE), (BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE + 14, 15)]
+        written = above.stat()
+        issue(running, 1)
+        active.tick()
+    assert (above.stat().st_ino, above.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
     with sealing(own) as another:
         issue(running, 2)
         assert another.tick() == 2
-    assert runs(own)[-1] == (BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE + 16, 17), "another sealer goes on with it"
+    assert runs(own)[-1] == (BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE + 17, 18), "another sealer goes on with it"
     naive_log.check_published(own, naive_log.check(own))
     running.stop()
     CLUSTER.drop(own)
@@ -184,26 +172,27 @@ def test_what_was_committed_and_not_published_is_published_by_the_next_sealer(
 
 
 def test_a_long_transaction_elsewhere_holds_nothing_back(database: Database, running: Service) -> None:
-    with psycopg.connect(database.owner_url) as session, Sealer(database):
+    with psycopg.connect(database.owner_url) as session, sealing(database) as active:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         session.execute("SELECT pg_current_xact_id(), count(*) FROM issuance_event")
         issue(running, 20)
-        until_published(database, ledger.count(database.owner_url))
+        assert active.tick() >= 20
+        assert published(database) == ledger.count(database.owner_url)
         session.rollback()
 
 
 def test_a_log_of_another_shard_begins_with_that_shards_first_block(service: ServiceFactory) -> None:
     own = CLUSTER.create()
     running = service(own, WEB_CONCURRENCY="2", SHARD="3")
-    with Sealer(own, SHARD="3"):
+    with sealing(own, shard=3) as active:
         issue(running, 300)
-        until_published(own, 300)
+        assert active.tick() == published(own) == 300
         running.stop()
         blocks = "SELECT max(id) + 1, min(id) FROM number_block"
         with ledger.reading(own.owner_url) as session:
             (end, begin) = session.execute(blocks).fetchone() or (0, 0)
         assert begin == first_block(3)
-        assert eventually(lambda: state(own)["closed_below"] == end)
+        assert eventually(lambda: not active.tick() and state(own)["closed_below"] == end)
     naive_log.check_published(own, naive_log.check(own, first_block=first_block(3)))
     CLUSTER.drop(own)
 
@@ -217,13 +206,14 @@ def test_a_sealer_of_another_shard_than_the_databases_says_so(
         running = service(own, WEB_CONCURRENCY="1", SHARD=issued)
         assert eventually(lambda: log.exists() and "Sealing has stopped" in log.read_text())
     issue(running, 10)
-    with Sealer(own, log=log, SHARD=sealed):
-        assert eventually(lambda: log.read_text().count("Sealing has stopped") == 2)
-    first = first_block(int(issued))
-    assert f"The database's blocks begin with {first}, which is of shard {issued}. Correct SHARD." in log.read_text()
+    told = f"The database's blocks begin with {first_block(int(issued))}, which is of shard {issued}. Correct SHARD."
+    assert told in log.read_text()
+    with pytest.raises(UnfitDatabaseError) as unfit, sealing(own, shard=int(sealed)):
+        pass
+    assert str(unfit.value) == told
     assert state(own)["size"] == 0
-    with Sealer(own, SHARD=issued):
-        until_published(own, 10)
+    with sealing(own, shard=int(issued)) as active:
+        assert active.tick() == published(own) == 10
     running.stop()
     CLUSTER.drop(own)
 
@@ -248,12 +238,11 @@ def test_when_the_active_sealer_is_killed_another_goes_on_at_once(
 
 @pytest.mark.parametrize("step", ["everything", "the signature", "the record"])
 def test_a_sealer_that_hangs_is_replaced_and_publishes_nothing_when_it_comes_back(
-    service: ServiceFactory, tmp_path: Path, step: str
+    database: Database, running: Service, tmp_path: Path, step: str
 ) -> None:
-    own = CLUSTER.create()
-    running = service(own, WEB_CONCURRENCY="1")
+    own = database
     issue(running, 50)
-    seal(own, 50)
+    seal(own, ledger.count(own.owner_url))
     issue(running, 50)
     log = tmp_path / "hung"
     with Sealer(own, log=log, command=dying(step, signal.SIGSTOP)) as hung:
@@ -273,8 +262,6 @@ def test_a_sealer_that_hangs_is_replaced_and_publishes_nothing_when_it_comes_bac
             issue(running, 20)
             until_published(own, ledger.count(own.owner_url))
     naive_log.check_published(own, naive_log.check(own))
-    running.stop()
-    CLUSTER.drop(own)
 
 
 def test_a_sealer_that_is_told_to_end_says_nothing_of_how_its_query_was_cancelled() -> None:
@@ -309,8 +296,7 @@ def test_a_login_that_may_not_seal_is_told_so(database: Database, tmp_path: Path
 
 def test_another_key_is_refused(database: Database, running: Service) -> None:
     issue(running, 1)
-    with Sealer(database):
-        until_published(database, ledger.count(database.owner_url))
+    seal(database, ledger.count(database.owner_url))
     other = SignerKey("log.test/tracking", bytes(32))
     said = refusal(database, LEDGER_KEY=other.export())
     assert f"The log was not signed with LEDGER_KEY ({other.verifier})" in said
@@ -338,50 +324,37 @@ def test_without_what_it_needs_a_sealer_does_not_start(
     assert LEDGER_KEY not in said
 
 
-BREACHES = {
-    "an edge of another size": (
-        "UPDATE tree_state SET edge = array[edge[1] || sha256('')]",
-        "The edge in tree_state is not that of 10 leaves.",
-    ),
-    "another root": ("UPDATE tree_state SET root = sha256('x')", "The root in tree_state is not that of its edge."),
-    "a time that JSON can't hold": (
-        INSERTS["issuance_event"].replace("VALUES (1, '2018-11-20 11:29:32Z'", "VALUES (500, 'infinity'"),
-        "Number 3K9M7QX2PZ4MYIDT (serial 500) can't be a leaf: ",
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-def waiting(service: ServiceFactory) -> Iterator[Database]:
-    """Ten leaves that are published, and ten events that are to be sealed."""
-    own = CLUSTER.create()
-    running = service(own, WEB_CONCURRENCY="1")
-    with sealing(own) as active:
+def test_what_no_writer_and_no_sealer_wrote_is_said_and_stops_sealing(service: ServiceFactory, tmp_path: Path) -> None:
+    own, log = CLUSTER.create(), tmp_path / "log"
+    with service(own, WEB_CONCURRENCY="1") as running, sealing(own) as active:
         issue(running, 10)
         active.tick()
         issue(running, 10)
-    running.stop()
-    yield own
-    CLUSTER.drop(own)
-
-
-@pytest.mark.parametrize(("statement", "sentence"), BREACHES.values(), ids=BREACHES)
-def test_what_no_writer_and_no_sealer_wrote_is_said_and_stops_sealing(
-    waiting: Database, tmp_path: Path, statement: str, sentence: str
-) -> None:
-    log = tmp_path / "log"
-    broken = dataclasses.replace(CLUSTER.database(f"{waiting.name}_broken"), publication=tmp_path / "published")
-    shutil.copytree(waiting.publication, broken.publication)
-    duplicate(waiting, broken)
-    with ledger.reading(broken.owner_url) as session:
-        session.execute("ALTER TABLE tree_state DISABLE TRIGGER ALL")
-        session.execute(statement)
-    with Sealer(broken, log=log) as sealer:
-        assert eventually(lambda: log.exists() and "Sealing has stopped" in log.read_text())
+    right = state(own)
+    breaches = {
+        "The edge in tree_state is not that of 10 leaves.": "UPDATE tree_state SET edge = array[edge[1] || sha256('')]",
+        "The root in tree_state is not that of its edge.": "UPDATE tree_state SET root = sha256('x')",
+        "Number 3K9M7QX2PZ4MYIDT (serial 500) can't be a leaf: ": INSERTS["issuance_event"].replace(
+            "VALUES (1, '2018-11-20 11:29:32Z'",
+            "VALUES (500, 'infinity'",  # a time that JSON can't hold
+        ),
+    }
+    sealer = None
+    for sentence, statement in breaches.items():
+        with psycopg.connect(own.owner_url) as session:  # what was wrong before is put right in the same moment
+            session.execute("ALTER TABLE tree_state DISABLE TRIGGER ALL")
+            session.execute("UPDATE tree_state SET edge = %s, root = %s", [right["edge"], right["root"]])
+            session.execute(statement.encode())
+        sealer = sealer or Sealer(own, log=log)
+        assert eventually(lambda: log.exists() and sentence in log.read_text())  # noqa: B023  # called at once
         assert sealer.running
-    (line,) = [each for each in log.read_text().splitlines() if "has lost the database" not in each]
-    assert "CRITICAL" in line
-    assert sentence in line
-    assert line.endswith("`manage.py verify_ledger` says more.")
-    assert (published(broken), state(broken)["size"]) == (10, 10)
-    CLUSTER.drop(broken)
+        assert (published(own), state(own)["size"]) == (10, 10)
+    assert sealer is not None
+    sealer.stop()
+    lines = [line for line in log.read_text().splitlines() if "has lost the database" not in line]
+    assert len(lines) == len(breaches)
+    for line, sentence in zip(lines, breaches, strict=True):
+        assert "CRITICAL" in line
+        assert f"Sealing has stopped: {sentence}" in line
+        assert line.endswith("`manage.py verify_ledger` says more.")
+    CLUSTER.drop(own)

@@ -28,6 +28,11 @@ def behind_wire(database: Database, cuttable: Wire, service: ServiceFactory) -> 
     return service(database, WEB_CONCURRENCY="1", DATABASE_URL=cuttable.url(database.url))
 
 
+@pytest.fixture(scope="module")
+def two_processes(database: Database, service: ServiceFactory) -> Service:
+    return service(database, WEB_CONCURRENCY="2")
+
+
 @pytest.mark.parametrize("before_statement", [False, True], ids=["the reply is lost", "the statement is lost"])
 def test_a_cut_batch_is_answered_once_and_recorded_once(
     database: Database, cuttable: Wire, behind_wire: Service, *, before_statement: bool
@@ -49,9 +54,8 @@ def test_a_cut_batch_is_answered_once_and_recorded_once(
 
 @pytest.mark.parametrize("function", ["pg_terminate_backend", "pg_cancel_backend"])
 def test_sessions_that_the_server_ends_or_cancels_lose_nothing(
-    database: Database, service: ServiceFactory, function: str
+    database: Database, two_processes: Service, function: str
 ) -> None:
-    running = service(database, WEB_CONCURRENCY="2")
     already = ledger.count(database.owner_url)
     done = threading.Event()
     hits: list[int] = []
@@ -74,11 +78,10 @@ def test_sessions_that_the_server_ends_or_cancels_lose_nothing(
         while not outcomes or (
             sum(hits) <= 5 and len(outcomes) < 40
         ):  # a fast machine has answered before it is struck
-            outcomes.append(asyncio.run(load(running.port, 1000, connections=32)))
+            outcomes.append(asyncio.run(load(two_processes.port, 1000, connections=32)))
     finally:
         done.set()
         striker.join()
-    running.stop()
 
     assert sum(hits) > 5, "the server struck while batches were under way"
     assert sum(outcome.broken for outcome in outcomes) == 0

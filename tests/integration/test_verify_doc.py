@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import os
 import re
 import subprocess
 import sys
@@ -23,7 +22,8 @@ from ledger.domain.tiles import ENTRIES, Tile
 from tests.plugin import LEDGER_KEY, ROOT, Database
 from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.load import Answered, load
-from tests.support.processes.sealers import Sealer, until_published
+from tests.support.processes import commands
+from tests.support.processes.sealers import seal
 from tests.support.processes.service import ServiceFactory
 
 DOCUMENT = (ROOT / "docs" / "verify.md").read_text()
@@ -50,12 +50,12 @@ type Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def log(database: Database, service: ServiceFactory) -> Iterator[Log]:
     web = service(database, WEB_CONCURRENCY="1")
-    with Sealer(database), httpx.Client(base_url=web.base_url, timeout=60) as client:
+    with httpx.Client(base_url=web.base_url, timeout=60) as client:
         answers = asyncio.run(load(web.port, EARLY)).answers
-        until_published(database, EARLY)
+        seal(database, EARLY)
         old = client.get("/checkpoint").text
         asyncio.run(load(web.port, LATE - EARLY))
-        until_published(database, LATE)
+        seal(database, LATE)
         proof = client.get(answers[0].document["links"]["proof"]).text
         yield Log(web.base_url, answers[0], proof, old, make_key(database, "audit"))
 
@@ -302,9 +302,8 @@ def test_a_quorum_is_proven_by_as_many_witnesses_as_have_cosigned_and_no_more(
 
 def test_our_own_commands_agree_and_need_no_database(log: Log, mirror: Path, tmp_path: Path) -> None:
     def manage(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "manage.py"), *map(str, arguments)]
-        environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "nothing"), "LEDGER_KEY": LEDGER_KEY}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        settings = {"DATA_DIR": str(tmp_path / "nothing"), "LEDGER_KEY": LEDGER_KEY}
+        return commands.run(*map(str, arguments), environment=commands.UNSET | settings)
 
     assert manage("ledger_key").stdout == f"{VKEY}\n"
     proof, leaf_hash = kept(tmp_path, log.proof), str(log.answer.document["leaf_hash"])

@@ -18,7 +18,7 @@ from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.log.tampering import verify
-from tests.support.processes.commands import Done, command
+from tests.support.processes.commands import command
 from tests.support.processes.sealers import Sealer, published, seal, sealing, until_published
 from tests.support.processes.service import Service, ServiceFactory
 
@@ -41,10 +41,6 @@ def empty() -> Iterator[Database]:
     made = CLUSTER.create()
     yield made
     CLUSTER.drop(made)
-
-
-def verify_command(database: Database, *arguments: str, **settings: str) -> Done:
-    return command(database, "verify_ledger", *arguments, **settings)
 
 
 def test_an_empty_ledger_fits(empty: Database) -> None:
@@ -129,12 +125,12 @@ def test_memory_does_not_grow_with_the_log(service: ServiceFactory, monkeypatch:
 
 @pytest.mark.usefixtures("running")
 def test_the_command_ends_with_0_where_all_fits_with_1_where_not_and_says_how_fast_it_was(database: Database) -> None:
-    fine = verify_command(database)
+    fine = command(database, "verify_ledger")
     assert (fine.returncode, fine.stderr) == (0, ""), fine
     assert "leaves/s." in fine.stdout
     right, wrong = SignerKey.parse(LEDGER_KEY), SignerKey("log.test/tracking", bytes(32))
-    assert verify_command(database, "--key", str(right.verifier), LEDGER_KEY=wrong.export()).returncode == 0
-    other = verify_command(database, "--key", str(wrong.verifier))
+    assert command(database, "verify_ledger", "--key", str(right.verifier), LEDGER_KEY=wrong.export()).returncode == 0
+    other = command(database, "verify_ledger", "--key", str(wrong.verifier))
     assert (other.returncode, "The ledger is not what was signed." in other.stderr) == (1, True), other
 
 
@@ -150,7 +146,7 @@ def test_the_command_ends_with_0_where_all_fits_with_1_where_not_and_says_how_fa
 def test_what_can_not_be_checked_ends_with_2_and_says_why(
     database: Database, arguments: list[str], settings: dict[str, str], said: str
 ) -> None:
-    done = verify_command(database, *arguments, **settings)
+    done = command(database, "verify_ledger", *arguments, **settings)
     assert (done.returncode, said in done.stderr) == (2, True), done
 
 
@@ -159,7 +155,7 @@ def test_a_database_without_a_ledger_is_to_be_migrated() -> None:
     CLUSTER.drop(bare)
     postgres.create_database(CLUSTER.server.url(), bare.name)
     try:
-        done = verify_command(bare)
+        done = command(bare, "verify_ledger")
         assert (done.returncode, "manage.py migrate" in done.stderr) == (2, True), done
     finally:
         CLUSTER.drop(bare)

@@ -15,18 +15,21 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 from django.conf import settings
 from django.core.management import ManagementUtility
 from django.db import connections
 from django.test import override_settings
 
-from core.env import SettingsError
+from core.env import Env, SettingsError
 from tests import plugin
 from tests.logs import LOGS
 from tests.plugin import ROOT, Database
 
 type Done = subprocess.CompletedProcess[str]
 
+UNSET = {field.encode_name: "" for field in msgspec.structs.fields(Env)}
+"""An environment in which no setting is given."""
 _SETTINGS = ROOT / "core/settings.py"
 _OF_THE_PROCESS = {"INSTALLED_APPS", "LOGGING", "MIDDLEWARE", "DATABASES"}
 """Settings that are read once, at its start; the connections are exchanged beside them."""

@@ -87,6 +87,8 @@ def until_published(database: Database, size: int, seconds: float = 90.0) -> Non
 
 
 def seal(database: Database, size: int) -> None:
-    """Have a sealer publish so many leaves, and stop it."""
-    with Sealer(database):
-        until_published(database, size)
+    """Publish so many leaves, by a sealer in this process that then leaves."""
+    with sealing(database) as active:
+        assert eventually(lambda: active.tick() >= 0 and published(database) >= size), (
+            f"{published(database)} of {size} leaves"
+        )
