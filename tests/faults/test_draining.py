@@ -9,10 +9,12 @@ from http.client import HTTPConnection, HTTPResponse
 
 import httpx
 
+from tests.conftest import Length
 from tests.plugin import Database
 from tests.support.clients.load import Outcome, load
 from tests.support.clients.orders import PATH, query
 from tests.support.database import ledger
+from tests.support.processes.commands import manage
 from tests.support.processes.proc import alive, eventually
 from tests.support.processes.service import Service, ServiceFactory
 from tests.support.programs.patient_worker import PATIENT
@@ -49,18 +51,24 @@ def test_it_stops_by_itself_when_the_pause_is_over(database: Database, service: 
     assert 3 <= time.monotonic() - begun < 3 + 30, "gunicorn ended it, 30 seconds after the pause"
 
 
-def test_a_reload_under_load_fails_nothing_and_turns_no_proxy_away(database: Database, service: ServiceFactory) -> None:
+def test_a_reload_under_load_fails_nothing_and_turns_no_proxy_away(database: Database, length: Length) -> None:
     """The load lasts until the old processes are gone, and is never silent for as long as they drain."""
-    service(database).stop()
+    manage(database, "init_allocator")
     before, missing = ledger.count(database.owner_url), set[str]()
     with Service(
-        database, initialise=False, arguments=PATIENT, WEB_CONCURRENCY="2", DRAIN_SECONDS="10", LOG_LEVEL="WARNING"
+        database,
+        initialise=False,
+        arguments=PATIENT,
+        WEB_CONCURRENCY="2",
+        DRAIN_SECONDS=length("5", "10"),
+        LOG_LEVEL="WARNING",
     ) as running:
         workers = running.worker_pids
 
         def reload_midway(answered: int) -> None:
-            if answered == 500:
+            if answered == length(200, 500):
                 os.kill(running.pid, signal.SIGHUP)
+            time.sleep(length(0.004, 0))  # who is not in a hurry
 
         async def issue() -> Outcome:
             return await load(running.port, PLENTY, on_answer=reload_midway, until=lambda: not alive(workers))

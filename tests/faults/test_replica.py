@@ -21,6 +21,7 @@ from tests.support.clients.api_keys import bearer, make_key
 from tests.support.clients.load import load
 from tests.support.clients.orders import GOOD
 from tests.support.database import ledger
+from tests.support.database.own_cluster import OwnCluster
 from tests.support.database.streaming_standby import Standby
 from tests.support.processes.proc import eventually
 from tests.support.processes.sealers import Sealer, published, until_published
@@ -29,6 +30,9 @@ from tests.support.programs.patient_worker import PATIENT
 
 LIST = "/v1/tracking-numbers"
 STATS = f"/v1/customers/{GOOD['customer_id']}/stats"
+
+_CLIENT = httpx.Client(timeout=90, limits=httpx.Limits(max_keepalive_connections=0))
+"""Making one costs more than a request does."""
 
 LAST_READ = """
     SELECT max(query_start) FROM pg_stat_activity
@@ -49,7 +53,7 @@ class Pair(NamedTuple):
     def ask(self, path: str, running: Service | None = None) -> httpx.Response:
         """A read of the service that knows of the replica, or of another one."""
         url = f"{(running or self.reader).base_url}{path}"
-        return httpx.get(url, headers=bearer(self.key), timeout=90)
+        return _CLIENT.get(url, headers=bearer(self.key))
 
     def read(self, path: str, running: Service | None = None) -> Any:
         """What such a read answers, which must not fail."""
@@ -85,7 +89,7 @@ class Pair(NamedTuple):
 @pytest.fixture(scope="module")
 def pair(service: ServiceFactory) -> Iterator[Pair]:
     with tempfile.TemporaryDirectory(prefix="pair-") as folder:
-        cluster = Cluster(Path(folder) / "a")
+        cluster = OwnCluster(Path(folder) / "a")
         database = cluster.create()
         with Standby(cluster) as standby:
             plain = service(database, WEB_CONCURRENCY="1")

@@ -14,10 +14,12 @@ import pytest
 
 from core.embedded.process import Process
 from ledger.publication import CHECKPOINT
+from tests.conftest import Length
 from tests.logs import LOGS
-from tests.plugin import ROOT, Cluster, Database, HeardServer
+from tests.plugin import ROOT, Cluster, Database
 from tests.support.clients.client_crowd import Crowd
 from tests.support.database import ledger, physical_backups
+from tests.support.database.own_cluster import OwnCluster
 from tests.support.log import naive_log
 from tests.support.log.checker import Checker, check_checkpoints
 from tests.support.processes.proc import eventually
@@ -49,11 +51,11 @@ class Loaded:
 
 
 @pytest.fixture(scope="module")
-def loaded(service: ServiceFactory) -> Iterator[Loaded]:
+def loaded(service: ServiceFactory, length: Length) -> Iterator[Loaded]:
     with tempfile.TemporaryDirectory(prefix="drill-") as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
-        cluster = Cluster(folder / "a", HeardServer(folder / "a/postgres"))
+        cluster = OwnCluster(folder / "a", durable=True)
         stack.callback(cluster.server.stop)
         database = cluster.create()
         physical_backups.archive_into(cluster.server, folder / "backups", seconds=1)
@@ -61,9 +63,9 @@ def loaded(service: ServiceFactory) -> Iterator[Loaded]:
         scratch.mkdir()
         running = service(database, WEB_CONCURRENCY="1")
         stack.enter_context(Sealer(database))
-        crowd = stack.enter_context(Crowd(running.port, folder, 7))
+        crowd = stack.enter_context(Crowd(running.port, folder, 7, pause=length(0.08, 0.02)))
         made = Loaded(cluster, database, crowd, folder / "backups", scratch)
-        made.grows(200)
+        made.grows(length(100, 200))
         yield made
         assert crowd.stop()
         running.stop()
@@ -89,12 +91,14 @@ def test_a_fresh_backup_is_restored_and_what_would_be_lost_is_told(loaded: Loade
     assert not list(loaded.scratch.iterdir())
 
 
-def test_an_older_backup_is_restored_with_the_archived_log_and_what_was_published_since(loaded: Loaded) -> None:
+def test_an_older_backup_is_restored_with_the_archived_log_and_what_was_published_since(
+    loaded: Loaded, length: Length
+) -> None:
     backup = physical_backups.base_backup(loaded.cluster.server, loaded.backups)
-    loaded.grows(200)
+    loaded.grows(length(50, 200))
     events = ledger.count(loaded.database.owner_url)
     physical_backups.archived(loaded.cluster.server, loaded.backups)
-    loaded.grows(200)
+    loaded.grows(length(50, 200))
     files = sorted(path.name for path in backup.rglob("*"))
     done = loaded.drill("--backup", backup, "--wal", loaded.backups / "wal")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -102,10 +106,10 @@ def test_an_older_backup_is_restored_with_the_archived_log_and_what_was_publishe
     assert sorted(path.name for path in backup.rglob("*")) == files, "the backup stays as it is"
 
 
-def test_a_piece_of_the_archived_log_that_is_missing_is_noticed(loaded: Loaded) -> None:
+def test_a_piece_of_the_archived_log_that_is_missing_is_noticed(loaded: Loaded, length: Length) -> None:
     backup = physical_backups.base_backup(loaded.cluster.server, loaded.backups)
     for _ in range(4):
-        loaded.grows(20)
+        loaded.grows(length(5, 20))
         physical_backups.archived(loaded.cluster.server, loaded.backups)
     wal = loaded.backups / "wal"
     first = re.search(r"file ([0-9A-F]{24})", (backup / "backup_label").read_text())

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Length
 from tests.plugin import Database
 from tests.support.clients.load import Outcome, load
 from tests.support.database import ledger
@@ -81,7 +83,7 @@ def balancer(
 
 
 def test_all_four_are_stopped_one_by_one_and_no_request_fails(
-    database: Database, instances: Instances, balancer: Balancer
+    database: Database, instances: Instances, balancer: Balancer, length: Length
 ) -> None:
     before = ledger.count(database.owner_url)
 
@@ -89,7 +91,7 @@ def test_all_four_are_stopped_one_by_one_and_no_request_fails(
         for place in range(4):
             instances.restart(place)
 
-    outcome = loaded_during(balancer.port, restart_all)
+    outcome = loaded_during(balancer.port, restart_all, length(0.004, 0))
     assert outcome.broken == 0
     assert Counter(answer.status for answer in outcome.answers) == {200: len(outcome.numbers)}
     assert len(set(outcome.numbers)) == len(outcome.numbers)
@@ -99,7 +101,7 @@ def test_all_four_are_stopped_one_by_one_and_no_request_fails(
 
 
 def test_of_one_that_is_killed_only_what_was_under_way_fails(
-    database: Database, instances: Instances, balancer: Balancer
+    database: Database, instances: Instances, balancer: Balancer, length: Length
 ) -> None:
     before = ledger.count(database.owner_url)
     victim = instances.running[0]
@@ -113,7 +115,7 @@ def test_of_one_that_is_killed_only_what_was_under_way_fails(
                 os.kill(pid, signal.SIGKILL)
             session.execute("ROLLBACK")
 
-    outcome = loaded_during(balancer.port, kill)
+    outcome = loaded_during(balancer.port, kill, length(0.004, 0))
     assert {answer.status for answer in outcome.refused} <= {502}
     failed = outcome.broken + len(outcome.refused)
     assert 0 < failed <= CONNECTIONS
@@ -123,13 +125,14 @@ def test_of_one_that_is_killed_only_what_was_under_way_fails(
     assert len(recorded) - before - len(outcome.numbers) <= failed, "what failed may have been issued, and nothing else"
 
 
-def loaded_during(port: int, happens: Callable[[], None]) -> Outcome:
-    """What a load came to that lasted from before something happens until after."""
+def loaded_during(port: int, happens: Callable[[], None], pause: float) -> Outcome:
+    """What a load came to that lasted from before something happens until after, with pauses after each answer."""
     over, answered = threading.Event(), 0
 
     def on_answer(count: int) -> None:
         nonlocal answered
         answered = count
+        time.sleep(pause)
 
     def until_more() -> None:
         before = answered

@@ -15,6 +15,7 @@ from ledger.domain.sealing import Cursor
 from ledger.domain.serial import BLOCK_SIZE
 from ledger.sealer import Sealer as Active
 from ledger.writers import LOCKED
+from tests.conftest import Length
 from tests.plugin import CLUSTER, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
@@ -48,17 +49,18 @@ def own() -> Iterator[Database]:
 class Striker(Meanwhile):
     """Kills, ends, freezes writers while they are at work, one after the other, until it is told to stop."""
 
-    def __init__(self, database: Database, running: Service) -> None:
+    def __init__(self, database: Database, running: Service, each: int) -> None:
         self.struck: Counter[str] = Counter()
         self.sealed_meanwhile: list[bool] = []
         self._database = database
         self._running = running
+        self._each = each
         self._chance = random.Random(3)
         super().__init__()
 
     @property
     def enough(self) -> bool:
-        return all(self.struck[way] >= 3 for way in ("killed", "ended", "frozen"))
+        return all(self.struck[way] >= self._each for way in ("killed", "ended", "frozen"))
 
     def work(self) -> None:
         ways: list[Callable[[], str | None]] = [self._kill, self._end, self._freeze]
@@ -102,21 +104,23 @@ class Striker(Meanwhile):
 
 @pytest.mark.timeout(600)
 def test_whatever_happens_to_writers_every_visible_event_is_sealed_once_and_none_appears_behind_a_cursor(
-    own: Database, service: ServiceFactory
+    own: Database, service: ServiceFactory, length: Length
 ) -> None:
-    running = service(own, WEB_CONCURRENCY="4", DEADLINE="30")
+    running = service(own, WEB_CONCURRENCY=length("3", "4"), DEADLINE="30")
     numbers: list[str] = []
     statuses: Counter[int] = Counter()
     with Sealer(own), ledger.reading(own.owner_url) as elsewhere:
         elsewhere.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         elsewhere.execute("SELECT pg_current_xact_id(), count(*) FROM issuance_event")
         until = time.monotonic() + 300
-        with Striker(own, running) as striker:
+        with Striker(own, running, length(1, 3)) as striker:
             while time.monotonic() < until and not (striker.enough and row(own, USED_UP) > (0,)):
-                outcome = asyncio.run(load(running.port, 1500, connections=64, poison=0.002))
+                outcome = asyncio.run(
+                    load(running.port, length(800, 1_500), connections=64, poison=length(0.01, 0.002))
+                )
                 numbers += outcome.numbers
                 statuses.update(answer.status for answer in outcome.refused)
-        assert eventually(lambda: row(own, "SELECT count(DISTINCT writer) FROM number_block") > (8,))
+        assert eventually(lambda: row(own, "SELECT count(DISTINCT writer) FROM number_block") > (length(4, 8),))
         running.stop()
         until_published(own, ledger.count(own.owner_url))
         (end, writers) = row(own, "SELECT max(id) + 1, count(DISTINCT writer) FROM number_block")
@@ -128,7 +132,7 @@ def test_whatever_happens_to_writers_every_visible_event_is_sealed_once_and_none
     assert striker.enough, striker.struck
     assert all(striker.sealed_meanwhile), striker.sealed_meanwhile
     assert statuses[500] > 0, "the database has refused rows"
-    assert writers > 8
+    assert writers > length(4, 8)
     assert row(own, USED_UP) > (0,), "blocks were used up"
     assert len(set(numbers)) == len(numbers)
     assert set(numbers) <= set(ledger.numbers(own.owner_url)), "what was answered is in the ledger"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from core.embedded.valkey import Valkey
+from tests.conftest import Length
 from tests.plugin import Database
 from tests.support.clients.load import Outcome, load
 from tests.support.processes.proc import eventually
@@ -17,7 +18,6 @@ from tests.support.servers.throttle_valkey import patient, valkey
 
 PER_ADDRESS = 100_000
 """More than a load here asks for; a thousand tokens come back in 0.6 s."""
-COUNT = 3_000
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,16 @@ def loaded(running: Service, count: int, midway: Callable[[], None]) -> Outcome:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_valkey_gone_under_load_costs_nobody_a_number(running: Service, server: Valkey, how: signal.Signals) -> None:
+def test_valkey_gone_under_load_costs_nobody_a_number(
+    running: Service, server: Valkey, how: signal.Signals, length: Length
+) -> None:
+    count = length(600, 3_000)
     assert server.pid is not None
     pid: int = server.pid
     try:
-        outcome = loaded(running, COUNT, lambda: os.kill(pid, how))
+        outcome = loaded(running, count, lambda: os.kill(pid, how))
         assert (outcome.refused, outcome.broken) == ([], 0)
-        assert len(set(outcome.numbers)) == COUNT
+        assert len(set(outcome.numbers)) == count
         begun = time.monotonic()
         again = asyncio.run(load(running.port, 200, connections=1))
         assert len(again.numbers) == 200
