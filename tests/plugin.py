@@ -109,11 +109,15 @@ class Cluster:
             self.server.url(user=postgres.REPORTING_LOGIN, database=name),
         )
 
-    def create(self) -> Database:
-        """Make a database with all migrations applied: a copy of the template, some tens of milliseconds."""
+    def start(self) -> None:
+        """Start the server, with a template for databases."""
         if not self.server.running:
             self.server.start()
             self._make_template()
+
+    def create(self) -> Database:
+        """Make a database with all migrations applied: a copy of the template, some tens of milliseconds."""
+        self.start()
         self._made += 1
         made = self.database(f"test_{self._made}")
         self.copy(TEMPLATE, made.name)

@@ -16,7 +16,6 @@ from tests.support.database.synthetic_ledger import fill
 from tests.support.processes import celery_workers
 from tests.support.processes.clocks import LIBFAKETIME, faked
 from tests.support.processes.proc import eventually
-from tests.support.processes.sealers import seal
 from tests.support.processes.service import Service
 
 EVENTS = 600
@@ -57,7 +56,6 @@ def test_a_worker_whose_clock_is_a_year_fast_closes_no_day_that_is_not_over(
 ) -> None:
     """A report is for good: whatever is issued on a day that was closed too early would be a correction."""
     fill(database, EVENTS, moment="clock_timestamp() - interval '2 days'")
-    seal(database, EVENTS)
     clock.write_text("+1y")
     with (
         celery_workers.worker(database, broker, skew=faked(library, clock)),

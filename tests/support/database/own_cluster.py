@@ -4,7 +4,7 @@ import functools
 import shutil
 from pathlib import Path
 
-from tests.plugin import CLUSTER, Cluster, Database, HeardServer
+from tests.plugin import CLUSTER, Cluster, HeardServer
 
 
 class OwnCluster(Cluster):
@@ -13,12 +13,12 @@ class OwnCluster(Cluster):
     def __init__(self, folder: Path, server: HeardServer | None = None, *, durable: bool = False) -> None:
         super().__init__(folder, server or HeardServer(folder / "postgres", durable=durable))
 
-    def create(self) -> Database:
-        """Make a migrated database; the first one starts the server."""
+    def start(self) -> None:
+        """Start the server, of a copy where there is none yet."""
         if not self.server.data.exists():
             self.server.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             shutil.copytree(_migrated(), self.server.data)
-        return super().create()
+        super().start()
 
     def _make_template(self) -> None:
         """The template came with the copy."""
@@ -28,6 +28,6 @@ class OwnCluster(Cluster):
 def _migrated() -> Path:
     """The data of a stopped cluster that has the template."""
     made = Cluster(CLUSTER.folder / "migrated")
-    made.create()
+    made.start()
     made.server.stop()
     return made.server.data
