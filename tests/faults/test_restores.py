@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import copy, copytree
+from shutil import copy, copytree, ignore_patterns
 from typing import Final, Protocol
 
 import msgspec
@@ -115,7 +115,8 @@ class ArchivedLog(BaseBackup):
 
     def later(self, site: Site) -> None:
         physical_backups.archived(site.cluster.server, site.backups)
-        self.wal = copytree(site.backups / "wal", site.backups / "kept")  # a million numbers fill more pieces
+        # A million numbers fill more pieces; one that is being written has another name until it is whole.
+        self.wal = copytree(site.backups / "wal", site.backups / "kept", ignore=ignore_patterns("*.new"))
 
     def restore(self, site: Site) -> Database:
         return site.on(site.start(physical_backups.restored(site.home(), self.backup, wal=self.wal)))
