@@ -12,35 +12,34 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import httpx
-import msgspec
 import pytest
 
 from core.embedded import postgres
-from core.env import Env
 from ledger.domain import note, proof
 from ledger.domain.note import SignerKey
 from tests.logs import LOGS
 from tests.plugin import ROOT
 from tests.support.clients.console import Browser
 from tests.support.database import ledger
+from tests.support.processes import commands
+from tests.support.processes.commands import UNSET
 from tests.support.processes.ports import free_port
 from tests.support.processes.proc import alive, children, eventually, family
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 150.0
 ANSWER_SECONDS = 60.0
-SETTINGS = {field.encode_name for field in msgspec.structs.fields(Env)}
 
 
 class Run:
     """One `make run`, and what it wrote."""
 
     def __init__(self, data_dir: Path, port: int, *arguments: str, **settings: str) -> None:
-        shell = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-        given = {"DATA_DIR": str(data_dir), "PORT": str(port), "WEB_CONCURRENCY": "2", **settings}
+        shell = {name: value for name, value in os.environ.items() if name not in UNSET}
+        given = {"DATA_DIR": str(data_dir), "PORT": str(port), "WEB_CONCURRENCY": "1", **settings}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "core.embedded", *arguments],
             cwd=ROOT,
@@ -96,136 +95,6 @@ def leaves(data_dir: Path, table: str, column: str) -> int:
         return int(count)
 
 
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="run-"))
-    yield made / "data"
-    shutil.rmtree(made)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Path]:
-    """A folder in which `make run` has run before."""
-    made = Path(tempfile.mkdtemp(prefix="run-"))
-    with Run(made, free_port()) as run:
-        run.until_ready()
-        run.stop()
-    yield made
-    shutil.rmtree(made)
-
-
-def refusal(data_dir: Path, **settings: str) -> str:
-    """All that it writes when it refuses to run."""
-    with Run(data_dir, free_port(), **settings) as run:
-        code, output = run.end()
-    assert code == 1
-    return output.strip()
-
-
-def test_the_first_run_says_what_to_open_and_the_second_goes_on_with_its_data(data_dir: Path) -> None:
-    port = free_port()
-    with Run(data_dir, port) as run:
-        run.until_ready()
-        everything = family(run.process.pid)
-        first = run.issue()
-        assert eventually(lambda: leaves(data_dir, "tree_state", "size") == 1)
-        assert httpx.get(f"http://127.0.0.1:{port}/docs", timeout=ANSWER_SECONDS).status_code == 200
-        [told] = re.findall(r"^The console: (\S+)\. Log in as (\w+) with (\S+), once", "".join(run.lines), re.MULTILINE)
-        with Browser(port) as browser:
-            assert told[0] == f"{browser.client.base_url}/console/"
-            assert browser.log_in(*told[1:]).headers["location"] == "/console/"
-            assert "Nothing else opens" in browser.page("password/").text("content")
-        code, rest = run.stop(signal.SIGINT)
-    assert any(f"Open http://127.0.0.1:{port}/docs" in line for line in run.lines)
-    assert code == 0
-    assert rest.endswith(f"Stopped. The data stays in {data_dir}.\n")
-    assert alive(everything) == []
-    secrets = [file.read_text() for file in sorted((data_dir / "secrets").iterdir())]
-    began = time.monotonic()
-    with Run(data_dir, port) as run:
-        run.until_ready()
-        assert time.monotonic() - began < READY_SECONDS  # about 4 on two idle cores
-        assert [file.read_text() for file in sorted((data_dir / "secrets").iterdir())] == secrets
-        # The second one comes a minute later.
-        assert eventually(lambda: leaves(data_dir, "rollup_state", "leaves") == 1, 55), "the first tick comes at once"
-        second = run.issue()
-        assert "console" not in "".join(run.lines), "the password is told once"
-        assert set(ledger.numbers(postgres.owner_url(data_dir))) == {first, second}
-        assert run.stop(signal.SIGTERM)[0] == 0
-
-
-def test_secrets_are_for_their_owner_only(kept: Path) -> None:
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (kept / "secrets").iterdir()}
-    names = ("console_login", "customer_tag_keys", "demo_key", "ledger_key", "number_key", "secret_key")
-    assert modes == dict.fromkeys(names, 0o600)
-    assert stat.S_IMODE((kept / "secrets").stat().st_mode) == 0o700
-
-
-def test_what_it_issues_is_in_the_log_within_seconds_and_proven_by_its_verifier_key(kept: Path) -> None:
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        number = run.issue()
-        address = next(line.split("'")[1] for line in run.lines if "curl" in line).partition("/next")[0]
-        proven = f"{address}/v1/tracking-numbers/{number}/proof"
-        assert eventually(lambda: httpx.get(proven, timeout=ANSWER_SECONDS).status_code == 200)
-        found = proof.read(httpx.get(proven, timeout=ANSWER_SECONDS).text)
-        key = SignerKey.parse((kept / "secrets/ledger_key").read_text().strip()).verifier
-        checkpoint, _ = note.read(found.checkpoint, key)
-        assert checkpoint.size == found.leaf_index + 1
-        assert (kept / "published/public/checkpoint").read_text() == found.checkpoint
-        run.stop()
-
-
-def test_its_customer_key_is_rotated_where_it_is_kept_and_shown_to_nobody(kept: Path) -> None:
-    file = kept / "secrets/customer_tag_keys"
-    shell = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-
-    def rotate(*options: str) -> str:
-        line = [sys.executable, str(ROOT / "manage.py"), "rotate_customer_key", *options]
-        done = subprocess.run(line, check=True, env=shell | {"DATA_DIR": str(kept)}, capture_output=True, text=True)
-        LOGS.take("commands", done.stderr)
-        assert done.stdout == ""
-        assert not any(key.partition(":")[2] in done.stderr for key in file.read_text().strip().split(","))
-        return done.stderr
-
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        old = file.read_text().strip()
-        assert "Key 2 is made" in rotate()
-        run.stop()
-    new, same = file.read_text().strip().split(",")
-    assert (new[:2], same) == ("2:", old)
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        rotate("--use")
-        number = run.issue()
-        run.stop()
-    assert file.read_text().strip() == f"{old},{new}"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        numbers = [number, run.issue()]
-        with ledger.reading(postgres.owner_url(kept)) as session:
-            keys = "SELECT customer_key_id FROM issuance_event WHERE number = ANY(%s) ORDER BY requested_at"
-            assert session.execute(keys, [numbers]).fetchall() == [(1,), (2,)]
-        run.stop()
-
-
-def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        everything = family(run.process.pid)
-        assert len(everything) > 5
-        number = run.issue()
-        run.process.kill()
-        assert eventually(lambda: alive(everything) == [], STOP_SECONDS)
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        assert number in ledger.numbers(postgres.owner_url(kept))
-        run.issue()
-        run.stop()
-
-
 PARTS = {
     "PostgreSQL": "postgres",
     "Valkey": "valkey-server",
@@ -234,18 +103,16 @@ PARTS = {
     "The worker": "worker",
     "Beat": "beat",
 }
-"""What the command of each has."""
+"""What the command of each has; each ends one of the runs below."""
 
 
-@pytest.mark.parametrize("victim", PARTS)
-def test_when_a_part_dies_it_says_so_and_stops_the_rest(kept: Path, victim: str) -> None:
-    with Run(kept, free_port()) as run:
-        run.until_ready()
-        assert eventually(lambda: bool(named(run, victim))), "a process has no command until its program is loaded"
-        everything = family(run.process.pid)
-        (pid,) = named(run, victim)
-        os.kill(pid, signal.SIGKILL)
-        code, rest = run.end()
+def stops_when_it_dies(run: Run, victim: str) -> None:
+    """Kill a part of a run, which says so and stops the rest."""
+    assert eventually(lambda: bool(named(run, victim))), "a process has no command until its program is loaded"
+    everything = family(run.process.pid)
+    (pid,) = named(run, victim)
+    os.kill(pid, signal.SIGKILL)
+    code, rest = run.end()
     assert code == 1
     assert f"{victim} ended unexpectedly" in rest
     assert eventually(lambda: alive(everything) == [])
@@ -261,14 +128,163 @@ def words(pid: int) -> set[str]:
     return {word.rpartition("/")[2] for word in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").split()}
 
 
-def test_a_second_run_in_the_same_folder_is_told_of_the_first(kept: Path) -> None:
-    with Run(kept, free_port()) as run:
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="run-"))
+    yield made / "data"
+    shutil.rmtree(made)
+
+
+class First(NamedTuple):
+    """The first run in a folder, and what became of it."""
+
+    folder: Path
+    port: int
+    lines: list[str]
+    number: str
+    docs: int
+    logged_in: httpx.Response
+    password_page: str
+    code: int
+    rest: str
+    left: list[int]
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[First]:
+    """`make run` where nothing is yet: it issues a number, somebody logs in, and it is interrupted."""
+    made, port = Path(tempfile.mkdtemp(prefix="run-")), free_port()
+    with Run(made, port, WEB_CONCURRENCY="2") as run:
         run.until_ready()
+        everything = family(run.process.pid)
+        number = run.issue()
+        assert eventually(lambda: leaves(made, "tree_state", "size") == 1)
+        docs = httpx.get(f"http://127.0.0.1:{port}/docs", timeout=ANSWER_SECONDS).status_code
+        with Browser(port) as browser:
+            logged_in = browser.log_in(*console(run.lines)[1:])
+            page = browser.page("password/").text("content")
+        code, rest = run.stop(signal.SIGINT)
+    yield First(made, port, run.lines, number, docs, logged_in, page, code, rest, alive(everything))
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def kept(first: First) -> Path:
+    """A folder in which `make run` has run before."""
+    return first.folder
+
+
+def console(lines: list[str]) -> tuple[str, str, str]:
+    """The console's address, a login and its password, as they are told once."""
+    [told] = re.findall(r"^The console: (\S+)\. Log in as (\w+) with (\S+), once", "".join(lines), re.MULTILINE)
+    address, name, password = told
+    return address, name, password
+
+
+def refusal(data_dir: Path, **settings: str) -> str:
+    """All that it writes when it refuses to run."""
+    with Run(data_dir, free_port(), **settings) as run:
+        code, output = run.end()
+    assert code == 1
+    return output.strip()
+
+
+def test_the_first_run_says_what_to_open_and_leaves_its_data(first: First) -> None:
+    address = f"http://127.0.0.1:{first.port}"
+    assert first.docs == 200
+    assert any(f"Open {address}/docs" in line for line in first.lines)
+    assert console(first.lines)[0] == f"{address}/console/"
+    assert first.logged_in.headers["location"] == "/console/"
+    assert "Nothing else opens" in first.password_page
+    assert first.code == 0
+    assert first.rest.endswith(f"Stopped. The data stays in {first.folder}.\n")
+    assert first.left == []
+
+
+def test_the_second_run_goes_on_with_the_first_ones_data_and_lets_no_third_in(first: First) -> None:
+    kept = first.folder
+    secrets = [file.read_text() for file in sorted((kept / "secrets").iterdir())]
+    began = time.monotonic()
+    with Run(kept, first.port) as run:
+        run.until_ready()
+        assert time.monotonic() - began < READY_SECONDS  # about 4 on two idle cores
+        assert [file.read_text() for file in sorted((kept / "secrets").iterdir())] == secrets
+        # The second one comes a minute later.
+        assert eventually(lambda: leaves(kept, "rollup_state", "leaves") == 1, 55), "the first tick comes at once"
         assert refusal(kept) == (
             f"Another `make run` uses {kept}. Stop it, or choose other places: make run DATA_DIR=… PORT=…"
         )
+        number = run.issue()
+        assert "console" not in "".join(run.lines), "the password is told once"
+        assert set(ledger.numbers(postgres.owner_url(kept))) == {first.number, number}
+        is_proven(run, kept, number)
+        assert run.stop(signal.SIGTERM)[0] == 0
+
+
+def is_proven(run: Run, kept: Path, number: str) -> None:
+    """A number is in the log within seconds, and proven by the log's verifier key."""
+    address = next(line.split("'")[1] for line in run.lines if "curl" in line).partition("/next")[0]
+    proven = f"{address}/v1/tracking-numbers/{number}/proof"
+    assert eventually(lambda: httpx.get(proven, timeout=ANSWER_SECONDS).status_code == 200)
+    found = proof.read(httpx.get(proven, timeout=ANSWER_SECONDS).text)
+    key = SignerKey.parse((kept / "secrets/ledger_key").read_text().strip()).verifier
+    checkpoint, _ = note.read(found.checkpoint, key)
+    assert checkpoint.size == found.leaf_index + 1
+    assert (kept / "published/public/checkpoint").read_text() == found.checkpoint
+
+
+def test_secrets_are_for_their_owner_only(kept: Path) -> None:
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (kept / "secrets").iterdir()}
+    names = ("console_login", "customer_tag_keys", "demo_key", "ledger_key", "number_key", "secret_key")
+    assert modes == dict.fromkeys(names, 0o600)
+    assert stat.S_IMODE((kept / "secrets").stat().st_mode) == 0o700
+
+
+def test_its_customer_key_is_rotated_where_it_is_kept_and_shown_to_nobody(kept: Path) -> None:
+    file = kept / "secrets/customer_tag_keys"
+
+    def rotate(*options: str) -> str:
+        done = commands.run("rotate_customer_key", *options, environment=UNSET | {"DATA_DIR": str(kept)})
+        assert (done.returncode, done.stdout) == (0, "")
+        assert not any(key.partition(":")[2] in done.stderr for key in file.read_text().strip().split(","))
+        return done.stderr
+
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        old = file.read_text().strip()
+        assert "Key 2 is made" in rotate()
+        stops_when_it_dies(run, "PostgreSQL")
+    new, same = file.read_text().strip().split(",")
+    assert (new[:2], same) == ("2:", old)
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        rotate("--use")
+        number = run.issue()
+        stops_when_it_dies(run, "Valkey")
+    assert file.read_text().strip() == f"{old},{new}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        numbers = [number, run.issue()]
+        with ledger.reading(postgres.owner_url(kept)) as session:
+            keys = "SELECT customer_key_id FROM issuance_event WHERE number = ANY(%s) ORDER BY requested_at"
+            assert session.execute(keys, [numbers]).fetchall() == [(1,), (2,)]
+        stops_when_it_dies(run, "The sealer")
+
+
+def test_kill_9_leaves_no_process_and_every_answered_number(kept: Path) -> None:
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        everything = family(run.process.pid)
+        assert len(everything) > 5
+        number = run.issue()
+        run.process.kill()
+        assert eventually(lambda: alive(everything) == [], STOP_SECONDS)
+    with Run(kept, free_port()) as run:
+        run.until_ready()
+        assert number in ledger.numbers(postgres.owner_url(kept))
         run.issue()
-        run.stop()
+        stops_when_it_dies(run, "The service")
 
 
 def test_a_taken_port_is_a_sentence_and_nothing_is_started(data_dir: Path) -> None:
@@ -311,7 +327,7 @@ def test_a_lost_database_is_put_back_from_what_was_published(data_dir: Path) -> 
     with Run(data_dir, port) as run:
         number = run.until_ready().issue()
         assert eventually(lambda: leaves(data_dir, "tree_state", "published_size") == 1)
-        run.stop()
+        stops_when_it_dies(run, "The worker")
     shutil.rmtree(data_dir / "postgres")
     assert "`make recover` runs `manage.py recover_ledger --yes` here." in refusal(data_dir)
     with Run(data_dir, port, "recover") as recovery:
@@ -330,4 +346,4 @@ def test_a_lost_database_is_put_back_from_what_was_published(data_dir: Path) -> 
         assert "The console: " in "".join(run.lines)
         with ledger.reading(postgres.owner_url(data_dir)) as session:
             assert session.execute("SELECT number FROM issuance_event ORDER BY serial LIMIT 1").fetchone() == (number,)
-        run.stop()
+        stops_when_it_dies(run, "Beat")

@@ -29,7 +29,8 @@ from tests.support.database.accounts import account, night, nights
 from tests.support.database.database_copies import backup
 from tests.support.log import naive_log
 from tests.support.processes.commands import command
-from tests.support.processes.sealers import Sealer, refusal, seal, state, until_published
+from tests.support.processes.proc import eventually
+from tests.support.processes.sealers import Sealer, published, refusal, seal, sealing, state, until_published
 from tests.support.processes.secret_keys import NUMBER_KEY
 from tests.support.processes.service import Service, ServiceFactory
 
@@ -73,7 +74,7 @@ def history(service: ServiceFactory) -> Iterator[Disaster]:
         old = checkpoint(database)
         answered |= issue(running, 300)
     with backup(database) as restored:
-        with service(database, initialise=False, WEB_CONCURRENCY="2") as running:
+        with service(database, initialise=False, WEB_CONCURRENCY="1") as running:
             answered |= issue(running, 3_000)
             seal(database, 4_000)
             published = set(answered)
@@ -131,10 +132,10 @@ def run_here(database: Database) -> str:
 def goes_on(disaster: Disaster, service: ServiceFactory) -> None:
     """Numbers are issued and sealed again, none for a second time; the log fits, and all that it ever signed."""
     database = disaster.restored
-    with service(database, initialise=False, WEB_CONCURRENCY="2") as running, Sealer(database):
+    with service(database, initialise=False, WEB_CONCURRENCY="2") as running:
         fresh = issue(running, 2_000)
         assert not disaster.answered & fresh
-        until_published(database, ledger.count(database.owner_url))
+        seal(database, ledger.count(database.owner_url))
     log = naive_log.check(database)
     naive_log.check_published(database, log)
     for note in disaster.checkpoints:
@@ -241,8 +242,7 @@ def test_answered_numbers_that_are_lost_are_ranges_of_serials_that_never_come_ag
 
 def test_verify_ledger_tells_what_was_recovered(disaster: Disaster) -> None:
     recovered(disaster.restored)
-    with Sealer(disaster.restored):
-        until_published(disaster.restored, 4_000)
+    seal(disaster.restored, 4_000)
     told = command(disaster.restored, "verify_ledger").stdout
     assert "Began to put back leaves 700 to 3999" in told
     assert "Put back leaves 700 to 3999 of the published log" in told
@@ -340,8 +340,8 @@ def test_another_services_database_is_refused(disaster: Disaster, service: Servi
 
 def test_while_a_sealer_is_active_nothing_is_done(disaster: Disaster) -> None:
     recovered(disaster.restored)
-    with Sealer(disaster.restored):
-        until_published(disaster.restored, 4_000)
+    with sealing(disaster.restored) as active:
+        assert eventually(lambda: active.tick() >= 0 and published(disaster.restored) == 4_000)
         assert "Nothing is missing" in command(disaster.restored, "recover_ledger").stdout, "to ask is free"
         assert "A sealer is active in this database." in refused(disaster.restored, "--yes")
 
@@ -378,7 +378,7 @@ def test_where_bundles_are_gone_a_new_log_begins_with_all_that_is_left(
 
     moved = dataclasses.replace(database, publication=Path(elsewhere["PUBLICATION"]))
     with (
-        service(moved, initialise=False, WEB_CONCURRENCY="2", **NEW) as running,
+        service(moved, initialise=False, WEB_CONCURRENCY="1", **NEW) as running,
         Sealer(moved, LEDGER_KEY=NEW["LEDGER_KEY"]),
     ):
         assert not disaster.answered & issue(running, 500), "not even those that are lost come again"
@@ -465,8 +465,7 @@ def test_an_event_that_was_committed_and_never_published_follows_those_that_were
             [spare],
         )
     recovered(disaster.restored)
-    with Sealer(disaster.restored):
-        until_published(disaster.restored, 4_001)
+    seal(disaster.restored, 4_001)
 
 
 def test_a_log_that_is_past_what_was_published_is_of_another_history(disaster: Disaster) -> None:

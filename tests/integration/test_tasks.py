@@ -24,6 +24,7 @@ from tests.plugin import CLUSTER, ROOT, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.accounts import nights
+from tests.support.database.report_counts import roll_up
 from tests.support.database.synthetic_ledger import fill
 from tests.support.log.tampering import insert, tamper
 from tests.support.processes import celery_workers
@@ -160,9 +161,8 @@ def test_a_changed_time_zone_stops_the_counting_and_is_said_once_by_each_process
     issue(running, 10)
     everything = ledger.count(database.owner_url)
     until_published(database, everything)
-    with celery_workers.worker(database, broker):
-        celery_workers.send(broker, "roll_up")
-        until_counted(database, everything)
+    roll_up(database)
+    assert counted(database) == everything
     with (
         celery_workers.worker(database, broker, log=said, REPORT_TIME_ZONE="Europe/Paris", LOG_FORMAT="text"),
         celery_workers.beat(database, broker),
