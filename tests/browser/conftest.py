@@ -21,13 +21,14 @@ def site(database: Database, service: ServiceFactory) -> Site:
     return Site(running.base_url, database, make_key(database, "issue", "audit", "reports", "operate"))
 
 
-@pytest.fixture(scope="package")
-def browser(chromium: Path) -> Iterator[Browser]:
-    """The browser of the tests in this folder.
+@pytest.fixture(scope="module")
+def browser(chromium: Path, site: Site) -> Iterator[Browser]:
+    """The browser of this module.
 
     Not of the whole run: as long as Playwright is there, its event loop is this thread's, and no other test could run
-    one.
+    one. It comes after ``site`` for the same reason.
     """
+    assert site
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS), timeout=2 * PATIENCE_MS)
