@@ -16,10 +16,9 @@ from tests.support.clients.load import load
 from tests.support.clients.orders import PATH, query
 from tests.support.database import ledger
 from tests.support.database.database_copies import duplicate
-from tests.support.drills.disaster import publish
 from tests.support.log import naive_log
 from tests.support.processes.proc import eventually
-from tests.support.processes.sealers import Sealer, published, sealing
+from tests.support.processes.sealers import Sealer, published, seal, sealing
 from tests.support.processes.service import Service, ServiceFactory
 
 
@@ -34,13 +33,13 @@ def test_nothing_is_issued_from_a_database_that_is_behind_what_was_published(
 ) -> None:
     before = service(database, WEB_CONCURRENCY="1")
     asyncio.run(load(before.port, 30))
-    publish(database, 30)
+    seal(database, 30)
     before.stop()
     restored = CLUSTER.database(f"{database.name}_restored")
     duplicate(database, restored)
     after = service(database, initialise=False, WEB_CONCURRENCY="1")
     asyncio.run(load(after.port, 10))
-    publish(database, 40)
+    seal(database, 40)
     after.stop()
     # The fence is its own guard, tested elsewhere; here it agrees, and the log alone tells.
     shutil.copytree(database.publication, restored.publication)
@@ -66,7 +65,7 @@ def test_a_database_with_another_history_than_was_published_is_neither_issued_fr
     first = CLUSTER.create()
     running = service(first, WEB_CONCURRENCY="1")
     asyncio.run(load(running.port, 5))
-    publish(first, 5)
+    seal(first, 5)
     checkpoint = (first.publication / "public/checkpoint").read_text()
     shutil.copy(first.publication / "public/checkpoint", tmp_path)
     running.stop()
@@ -75,7 +74,7 @@ def test_a_database_with_another_history_than_was_published_is_neither_issued_fr
     other, said = CLUSTER.create(), tmp_path / "log"
     running = service(other, WEB_CONCURRENCY="1")
     asyncio.run(load(running.port, 9))
-    publish(other, 9)
+    seal(other, 9)
     running.stop()
     shutil.copy(tmp_path / "checkpoint", other.publication / "public/checkpoint")
     running = service(other, initialise=False, WEB_CONCURRENCY="1")

@@ -18,10 +18,10 @@ from tests.logs import LOGS
 from tests.plugin import Cluster, Database
 from tests.support.clients.load import load
 from tests.support.database.own_cluster import OwnCluster
-from tests.support.drills.disaster import publish
 from tests.support.processes import celery_workers
 from tests.support.processes.celery_workers import check_counts, client, counted, until_counted
 from tests.support.processes.proc import alive, eventually
+from tests.support.processes.sealers import seal
 from tests.support.processes.service import Service, ServiceFactory
 
 LOST = "Counting has lost the database"
@@ -67,7 +67,7 @@ def issue(running: Service, own: Database, count: int) -> int:
     """Issue so many, and have them sealed; how many there are now."""
     size = counted(own) + count
     assert len(asyncio.run(load(running.port, count, connections=8, patience=60)).numbers) == count
-    publish(own, size)
+    seal(own, size)
     return size
 
 

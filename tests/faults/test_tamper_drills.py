@@ -15,7 +15,6 @@ from tests.plugin import CLUSTER, LEDGER_KEY, Database
 from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.database_copies import duplicate
-from tests.support.drills.disaster import publish
 from tests.support.log import history as made
 from tests.support.log.tampering import (
     NUMBERS,
@@ -31,7 +30,7 @@ from tests.support.log.tampering import (
     verify,
 )
 from tests.support.processes.proc import eventually
-from tests.support.processes.sealers import published, sealing, state
+from tests.support.processes.sealers import published, seal, sealing, state
 from tests.support.processes.service import ServiceFactory
 
 EVENTS = 800
@@ -53,7 +52,7 @@ def history(database: Database, service: ServiceFactory) -> Database:
     for poison in (0.0, 0.03, 0.0, 0.03):  # refused rows burn serials, which makes gaps
         for running in both:
             made.issue(running.port, EVENTS // 8, poison=poison)
-        publish(database, ledger.count(database.owner_url))
+        seal(database, ledger.count(database.owner_url))
         for running in both:
             made.issue(running.port, 16, poison=1.0)  # and between two runs
     for running in both:
@@ -469,7 +468,7 @@ def test_yesterdays_backup_is_told_by_the_published_checkpoint(copy: Copy, servi
     asyncio.run(load(running.port, 50))
     running.stop()
     before = size(yesterday)
-    publish(today, before + 50)
+    seal(today, before + 50)
     shutil.rmtree(yesterday.publication)
     shutil.copytree(today.publication, yesterday.publication)
     caught(yesterday, (f"has {before} leaves, but a checkpoint of {before + 50} was published", "set back"))
@@ -477,7 +476,7 @@ def test_yesterdays_backup_is_told_by_the_published_checkpoint(copy: Copy, servi
 
 def test_a_publication_that_was_set_back_is_told(copy: Copy) -> None:
     database, ahead = copy(), copy()
-    publish(ahead, size(ahead))
+    seal(ahead, size(ahead))
     shutil.rmtree(ahead.publication)
     shutil.copytree(database.publication, ahead.publication)
     caught(ahead, (f"has a checkpoint of {published(database)} leaves", f"published {size(ahead)}"))

@@ -17,10 +17,9 @@ from tests.support.clients.load import load
 from tests.support.database import ledger
 from tests.support.database.database_copies import duplicate
 from tests.support.database.report_counts import checks
-from tests.support.drills.disaster import publish
 from tests.support.log.history import commit_only
 from tests.support.log.tampering import NUMBERS, Leaf, delete, edit, flipped, leaf, tamper
-from tests.support.processes.sealers import published, sealing
+from tests.support.processes.sealers import published, seal, sealing
 from tests.support.processes.service import Service, ServiceFactory
 
 KEY = SignerKey.parse(LEDGER_KEY).verifier
@@ -221,7 +220,7 @@ def test_what_is_sealed_and_not_published_is_checked_when_it_is(copy: Database, 
     commit_only(copy, size + 60)
     assert check(copy) == []
     assert begin(copy) == size
-    publish(copy, size + 60)
+    seal(copy, size + 60)
     running.stop()
     assert check(copy) == []
     assert begin(copy) == size + 60

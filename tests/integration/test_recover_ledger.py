@@ -5,16 +5,12 @@ import dataclasses
 import gzip
 import shutil
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import psycopg
 import pytest
-from django.conf import settings
-from django.core.management import CommandError, call_command
-from django.test import override_settings
 
 from issuance.domain.number import Numbering
 from ledger.domain import merkle
@@ -118,15 +114,9 @@ def refused(database: Database, *arguments: str, **settings: str) -> str:
 
 
 def run_here(database: Database) -> str:
-    """The same in this process, whatever it comes to."""
-    env = msgspec.structs.replace(settings.ENV, fence=str(database.fence), publication=str(database.publication))
-    out = StringIO()
-    with override_settings(ENV=env, DATABASE_OWNER_URL=database.owner_url):
-        try:
-            call_command("recover_ledger", "--yes", stdout=out)
-        except CommandError as error:
-            return str(error)
-    return out.getvalue()
+    """The same, whatever it comes to."""
+    done = command(database, "recover_ledger", "--yes")
+    return done.stderr if done.returncode else done.stdout
 
 
 def goes_on(disaster: Disaster, service: ServiceFactory) -> None:

@@ -33,7 +33,7 @@ from tests.support.log.answer_record import Line
 from tests.support.log.checker import Checker, check_checkpoints
 from tests.support.processes.commands import command
 from tests.support.processes.proc import alive, eventually, family
-from tests.support.processes.sealers import published, sealing
+from tests.support.processes.sealers import seal
 from tests.support.processes.secret_keys import NUMBER_KEY
 from tests.support.processes.service import Service, ServiceFactory
 
@@ -63,7 +63,7 @@ class Witness:
 
     def looks(self, database: Database) -> None:
         """Have all that was answered published, and keep the checkpoint."""
-        publish(database, len(self.answers))
+        seal(database, len(self.answers))
         self.published = len(self.answers)
         self.seen.append((database.publication / CHECKPOINT).read_text())
 
@@ -106,17 +106,6 @@ def lease(database: Database, count: int) -> None:
     asyncio.run(run())
 
 
-def publish(database: Database, size: int) -> None:
-    """Seal until so many leaves are published, in this process."""
-    with sealing(database) as active:
-
-        def enough() -> bool:
-            active.tick()
-            return published(database) >= size
-
-        assert eventually(enough), f"{published(database)} of {size} leaves"
-
-
 def recover(restored: Database, before: Witness, service: ServiceFactory, *, after: int) -> list[Line]:
     """Recover a restored database that lacks what was answered last, and go on; returns the answers that are lost.
 
@@ -142,9 +131,9 @@ def recover(restored: Database, before: Witness, service: ServiceFactory, *, aft
     lost = _lost(restored, before)
 
     now = Witness()
-    publish(restored, before.published)
+    seal(restored, before.published)
     now.asks(running.port, after)  # from more than one block
-    publish(restored, ledger.count(restored.owner_url))
+    seal(restored, ledger.count(restored.owner_url))
     running.stop()
     assert not before.numbers & now.numbers, "a number of before the restore came again"
     _check(restored, [line for line in before.answers if line.number not in lost] + now.answers)

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import psycopg
 
 from core.embedded.__main__ import BEAT, WORKER
@@ -37,6 +36,7 @@ from tests.support.processes.ports import free_port
 from tests.support.processes.proc import alive, eventually, family
 from tests.support.processes.sealers import COMMAND as SEAL
 from tests.support.processes.sealers import published
+from tests.support.processes.service import answers
 from tests.support.programs.endless_clients import PAUSE
 from tests.support.servers.disks import small_disk
 from tests.support.servers.wire import Wire, wire
@@ -157,7 +157,7 @@ class Drill:
             self._program(stack, name, ["-m", *quick], skewed | redis)
         self._kept += [Kept(lambda: self.server.running, self.server.launch)]
         self._kept += [Kept(lambda: self.broker.running, self.broker.start)]
-        self.until(lambda: _answers(self.port), "the service answers")
+        self.until(lambda: answers(self.port), "the service answers")
         self.crowd = stack.enter_context(Crowd(self.port, folder, seed, pause=pause))
         self.checker = Checker(self.database.owner_url)
         self.until_recovered(time.monotonic())
@@ -280,11 +280,3 @@ def drill(seed: int, faketime: Path | None = None, *, pause: float = PAUSE) -> I
     finally:
         LOGS.read()
         shutil.rmtree(folder)
-
-
-def _answers(port: int) -> bool:
-    try:
-        httpx.get(f"http://127.0.0.1:{port}/robots.txt", timeout=5)
-    except httpx.TransportError:
-        return False
-    return True
