@@ -26,7 +26,7 @@ class Service:
     def __init__(
         self, database: Database, *, initialise: bool = True, arguments: Sequence[str] = (), **settings: str
     ) -> None:
-        """Start it on a free port of 127.0.0.1 and wait until it answers.
+        """Start it on a free port of 127.0.0.1 and wait until it answers and all its workers are there.
 
         Args:
             initialise: whether the allocator is made first.
@@ -38,6 +38,7 @@ class Service:
         given = {"PORT": str(self.port), "WEB_CONCURRENCY": "2", "LOG_LEVEL": "WARNING"} | database.settings | settings
         if initialise:
             manage(database, "init_allocator", **given)
+        self._workers = int(given["WEB_CONCURRENCY"])
         self._process = Process(
             "the service",
             [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *arguments, "core.asgi:application"],
@@ -77,8 +78,12 @@ class Service:
         assert self._process.stop(), f"the service did not stop within {STOP_SECONDS} s of SIGTERM"
 
     def _wait_until_it_answers(self) -> None:
-        assert eventually(lambda: not self.running or answers(self.port), ANSWER_SECONDS), "the service does not answer"
+        assert eventually(lambda: not self.running or self._complete(), ANSWER_SECONDS), "the service does not answer"
         assert self.running, "the service ended; its log is above"
+
+    def _complete(self) -> bool:
+        """Whether it answers and each of its workers was forked: the first may answer before there is a second."""
+        return answers(self.port) and len(self.worker_pids) >= self._workers
 
 
 @contextmanager
